@@ -1,0 +1,1 @@
+"""What the user asked for: URLs, parameters, tunables. No I/O."""

@@ -1,0 +1,84 @@
+"""Everything nodepass raises on purpose.
+
+::
+
+    NodePassError
+    ├── ConfigError              the URL, the environment or a file it names is wrong; nothing has been bound yet
+    ├── ProtocolError            a peer sent bytes that are not the protocol
+    │   ├── HandshakeError       the HTTP exchange failed; `HandshakeRefused` when the server said no
+    │   ├── SignalError          a line of the control channel does not decode
+    │   └── ProxyHeaderError     a PROXY header does not parse
+    └── TunnelError              something failed while running; the instance restarts or the connection ends
+        ├── ListenError          an address cannot be bound
+        ├── DialError            nothing answered at an address
+        └── SessionError         the tunnel between two peers ended
+"""
+
+from __future__ import annotations
+
+
+class NodePassError(Exception):
+    """Base of all; its text is one line, fit to be shown to the person who runs the tunnel."""
+
+
+class ConfigError(NodePassError):
+    """A setting is wrong: which one, what it was, and what would be right.
+
+    Args:
+        setting: name of the parameter, variable or part of the URL.
+        value: what was given; None where there is nothing to show or where it is secret.
+        expected: what would be right, to follow a colon.
+    """
+
+    def __init__(self, setting: str, value: str | None, expected: str) -> None:
+        self.setting = setting
+        self.value = value
+        self.expected = expected
+        shown = setting if value is None else f"{setting}={value}"
+        super().__init__(f"{shown}: {expected}")
+
+
+class ProtocolError(NodePassError):
+    """A peer sent bytes that are not the protocol."""
+
+
+class HandshakeError(ProtocolError):
+    """The handshake's HTTP exchange failed."""
+
+
+class HandshakeRefused(HandshakeError):  # noqa: N818 - it is an outcome, named after what the server did
+    """The server answered the handshake with a status other than 200.
+
+    Args:
+        status: the HTTP status.
+        reason: the short text that came with it.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        self.status = status
+        self.reason = reason
+        super().__init__(f"handshake refused: {status} {reason}".rstrip())
+
+
+class SignalError(ProtocolError):
+    """A line of the control channel does not decode."""
+
+
+class ProxyHeaderError(ProtocolError):
+    """A PROXY header does not parse."""
+
+
+class TunnelError(NodePassError):
+    """Something failed while running."""
+
+
+class ListenError(TunnelError):
+    """An address cannot be bound."""
+
+
+class DialError(TunnelError):
+    """Nothing answered at an address."""
+
+
+class SessionError(TunnelError):
+    """The tunnel between two peers ended."""

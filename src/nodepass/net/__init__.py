@@ -1,0 +1,1 @@
+"""Sockets: names, dialling, listening, certificates, tasks."""

@@ -1,0 +1,1 @@
+"""Links: duplex byte streams over one transport or another, behind one interface."""

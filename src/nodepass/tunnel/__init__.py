@@ -1,0 +1,1 @@
+"""Two peers: handshake, pool, control channel, ingress, egress."""
