@@ -1,0 +1,158 @@
+"""Certificates for the ends that serve TLS: made in memory, or read from files and read again when they change."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import ssl
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nodepass.errors import ConfigError
+from nodepass.protocol.signals import fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SELF_SIGNED_NAME = "nodepass"
+SELF_SIGNED_LIFETIME = datetime.timedelta(days=3650)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerCertificate:
+    """What an end needs to serve TLS.
+
+    Args:
+        context: TLS 1.3, with the certificate loaded.
+        fingerprint: of the certificate, in the form of the `verify` signal.
+    """
+
+    context: ssl.SSLContext
+    fingerprint: str
+
+
+def self_signed() -> ServerCertificate:
+    """A fresh ECDSA P-256 certificate that lives in memory only (spec: wire.md, TLS)."""
+    # This library takes 30 ms to import, and only this function needs it.
+    from cryptography import x509  # noqa: PLC0415
+    from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+
+    private_key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, SELF_SIGNED_NAME)])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(private_key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + SELF_SIGNED_LIFETIME)
+        .sign(private_key, hashes.SHA256())
+    )
+    pem = certificate.public_bytes(serialization.Encoding.PEM) + private_key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    with _as_file(pem) as path:
+        context = _server_context(path, path)
+    return ServerCertificate(context, fingerprint(certificate.public_bytes(serialization.Encoding.DER)))
+
+
+def from_files(crt: Path, key: Path) -> ServerCertificate:
+    """The certificate chain and private key of two PEM files.
+
+    Raises:
+        ConfigError: a file cannot be read, is not PEM, is encrypted, or they do not belong together.
+    """
+    for name, path in (("crt", crt), ("key", key)):
+        try:
+            path.read_bytes()
+        except OSError as error:
+            raise ConfigError(name, str(path), f"cannot be read: {error.strerror}") from None
+    try:
+        certificate = ssl.PEM_cert_to_DER_cert(_first_certificate(crt.read_text(encoding="ascii")))
+    except (OSError, ValueError):
+        raise ConfigError("crt", str(crt), "expected a file with a PEM certificate") from None
+    try:
+        context = _server_context(crt, key)
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise ConfigError("key", str(key), f"expected the private key of the certificate in {crt}") from None
+        raise ConfigError("key", str(key), "expected a file with an unencrypted PEM private key") from None
+    return ServerCertificate(context, fingerprint(certificate))
+
+
+def client_context(*, verify: bool) -> ssl.SSLContext:
+    """What the client's end of a pool connection asks of the server: TLS 1.3, and with `verify` a trusted certificate."""
+    if verify:
+        context = ssl.create_default_context()
+    else:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return context
+
+
+def _server_context(crt: Path, key: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    # Nobody resumes: each ticket would cost a signature and a write on every connection.
+    context.num_tickets = 0
+    # Without a password here, OpenSSL would ask on the terminal for that of an encrypted key.
+    context.load_cert_chain(crt, key, password="")
+    return context
+
+
+def _first_certificate(pem: str) -> str:
+    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    return begin + pem[pem.index(begin) + len(begin) : pem.index(end)] + end
+
+
+@contextmanager
+def _as_file(content: bytes) -> Iterator[Path]:
+    """A path under which `content` can be read; in memory where the system can. The `ssl` module loads from paths only."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("certificate")
+        try:
+            os.write(descriptor, content)
+            yield Path(f"/proc/self/fd/{descriptor}")
+        finally:
+            os.close(descriptor)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "certificate.pem")
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+        yield path
+
+
+class CertificateSource:
+    """The certificate an instance serves, replaced when its files are.
+
+    Args:
+        current: what to serve now.
+        files: where it came from; None for one made in memory, which is never replaced.
+    """
+
+    def __init__(self, current: ServerCertificate, files: tuple[Path, Path] | None = None) -> None:
+        self.current = current
+        self._files = files
+
+    def reload(self) -> bool:
+        """Read the files again, and tell whether there is another certificate now; connections in progress keep theirs.
+
+        Raises:
+            ConfigError: the new files are no good; the old certificate is kept.
+        """
+        if self._files is None:
+            return False
+        fresh = from_files(*self._files)
+        changed = fresh.fingerprint != self.current.fingerprint
+        if changed:
+            self.current = fresh
+        return changed

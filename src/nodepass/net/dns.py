@@ -1,0 +1,95 @@
+"""Names to addresses, kept for the time that `dns` says.
+
+What always holds: an IP address is never looked up; a name is looked up at most once at a time, however many wait for it;
+a name that stops resolving, or whose server hangs, serves its last addresses on, with a warning (spec: config.md, `dns`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from typing import TYPE_CHECKING
+
+from nodepass.errors import DialError
+from nodepass.log import WARN
+
+if TYPE_CHECKING:
+    from nodepass.log import Log
+    from nodepass.net.tasks import Tasks
+
+LOOKUP_TIMEOUT = 5.0
+"""Seconds to wait for an answer before the last known addresses are used."""
+
+
+def is_ip(host: str) -> bool:
+    """Whether `host` is an IPv4 or IPv6 address, not a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+class Resolver:
+    """The DNS cache of one instance.
+
+    Args:
+        keep: seconds an answer is good for; 0 asks every time.
+        log: where a name that stopped resolving is told of.
+        tasks: who holds the look-ups.
+    """
+
+    def __init__(self, keep: float, log: Log, tasks: Tasks) -> None:
+        self._keep = keep
+        self._log = log
+        self._tasks = tasks
+        self._answers: dict[str, tuple[float, tuple[str, ...]]] = {}
+        self._lookups: dict[str, asyncio.Task[None]] = {}
+        self._failures: dict[str, str] = {}
+
+    def known(self, host: str) -> tuple[str, ...] | None:
+        """The addresses of `host` if they can be had without asking: an IP address, or a fresh answer."""
+        answer = self._answers.get(host)
+        if answer is not None:
+            return answer[1] if asyncio.get_running_loop().time() < answer[0] else None
+        if is_ip(host):
+            self._answers[host] = (float("inf"), (host,))
+            return (host,)
+        return None
+
+    async def resolve(self, host: str) -> tuple[str, ...]:
+        """The addresses of `host`, the system's preferred one first.
+
+        Raises:
+            DialError: the name does not resolve, and never has.
+        """
+        known = self.known(host)
+        if known is not None:
+            return known
+        lookup = self._lookups.get(host)
+        if lookup is None:
+            lookup = self._lookups[host] = self._tasks.start(self._look_up(host), f"look-up of {host}")
+        await asyncio.wait((lookup,), timeout=LOOKUP_TIMEOUT)
+        reason = self._failures.get(host, "") if lookup.done() else f"no answer within {LOOKUP_TIMEOUT:g} s"
+        answer = self._answers.get(host)
+        if answer is None:
+            raise DialError(f"cannot resolve {host}: {reason}")
+        if reason:
+            self._log.seldom(
+                f"dns {host}", WARN, "DNS: cannot resolve %s (%s), using its last addresses %s", host, reason, ", ".join(answer[1])
+            )
+        return answer[1]
+
+    async def _look_up(self, host: str) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            self._failures[host] = getattr(error, "strerror", None) or str(error)
+        else:
+            addresses = tuple(dict.fromkeys(str(info[4][0]) for info in found))
+            self._failures.pop(host, None)
+            self._answers[host] = (loop.time() + self._keep, addresses)
+        finally:
+            del self._lookups[host]

@@ -1,0 +1,88 @@
+"""Looking at the first bytes of a connection before deciding what it is, without taking them from whoever comes next."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING, Protocol
+
+from nodepass.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Examiner(Protocol):
+    """What is asked about the first bytes."""
+
+    def __call__(self, data: bytes) -> int | None:
+        """Take what has come since the last call; None to see more, else how many of these bytes to remove.
+
+        Raises:
+            ProtocolError: the connection is not what it should be.
+        """
+
+
+class Peek:
+    """One connection being looked at.
+
+    Args:
+        sock: non-blocking; the caller's until `done`, which gives it back.
+        size: most bytes to look at, at a time.
+        timeout: seconds until an undecided connection is closed.
+        examine: see `Examiner`. While it asks for more, what it has seen is removed, since it stays in no one's way.
+        done: called once with the socket when `examine` has decided.
+        failed: called instead when it ends, breaks or takes too long; the socket is closed then.
+    """
+
+    __slots__ = ("_done", "_examine", "_failed", "_loop", "_size", "_sock", "_timer")
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        size: int,
+        timeout: float,
+        examine: Examiner,
+        done: Callable[[socket.socket], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        sock.setblocking(False)
+        self._sock = sock
+        self._size = size
+        self._examine = examine
+        self._done = done
+        self._failed = failed
+        self._timer = self._loop.call_later(timeout, self._fail, ProtocolError("nothing was sent in time"))
+        self._loop.add_reader(sock.fileno(), self._on_readable)
+
+    def cancel(self) -> None:
+        """Close the connection; nothing is called any more."""
+        self._release()
+        self._sock.close()
+
+    def _on_readable(self) -> None:
+        try:
+            data = self._sock.recv(self._size, socket.MSG_PEEK)
+            if not data:
+                raise ProtocolError("it ended before it began")
+            remove = self._examine(data)
+            taken = len(data) if remove is None else remove
+            if taken:
+                self._sock.recv(taken)
+        except (BlockingIOError, InterruptedError):
+            return
+        except (OSError, ProtocolError) as error:
+            self._fail(error)
+            return
+        if remove is not None:
+            self._release()
+            self._done(self._sock)
+
+    def _release(self) -> None:
+        self._timer.cancel()
+        self._loop.remove_reader(self._sock.fileno())
+
+    def _fail(self, error: Exception) -> None:
+        self.cancel()
+        self._failed(error)

@@ -1,0 +1,156 @@
+"""What an instance counts and limits: bytes, sessions, slots, rate, idle time.
+
+A relay adds to a `Counter` per chunk, and nothing else, unless a rate or an idle time is set: then it uses the limited
+flow, which also asks a `RateGate` and touches an `IdleTimer`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Protocol
+
+from nodepass.policy.slots import Slots
+from nodepass.policy.token_bucket import TokenBucket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BURST_TIME = 0.05
+"""Seconds of the rate that may pass at once after a pause."""
+
+SMALLEST_READ = 4096
+
+
+class Counter:
+    """Bytes in one direction since the instance began."""
+
+    __slots__ = ("total",)
+
+    def __init__(self) -> None:
+        self.total = 0
+
+
+class Held(Protocol):
+    """Who stopped reading because of a rate."""
+
+    def released(self) -> None:
+        """The rate allows more: read on."""
+
+
+class RateGate:
+    """One direction's rate, shared fairly by all relays of an instance: who has read too much waits in a queue.
+
+    Args:
+        rate: bytes per second.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._bucket = TokenBucket(rate, max(rate * BURST_TIME, SMALLEST_READ))
+        self._waiting: deque[tuple[Held, int]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def spend(self, size: int, holder: Held) -> bool:
+        """Account for `size` bytes that were read; False: stop reading until `holder.released()`."""
+        now = self._loop.time()
+        self._bucket.spend(size, now)
+        delay = self._bucket.delay(now)
+        if delay <= 0 and not self._waiting:
+            return True
+        self._waiting.append((holder, size))
+        if self._timer is None:
+            self._timer = self._loop.call_later(delay, self._release)
+        return False
+
+    def _release(self) -> None:
+        """Let on as many of the longest waiting as what has come in since can feed, if each reads as much as last time."""
+        self._timer = None
+        now = self._loop.time()
+        room = max(self._bucket.available(now), 1)
+        while self._waiting and room > 0:
+            holder, size = self._waiting.popleft()
+            room -= size
+            holder.released()
+        if self._waiting:
+            self._timer = self._loop.call_later(max(self._bucket.delay(now), BURST_TIME / 10), self._release)
+
+
+class IdleTimer:
+    """Calls `expired` once nothing has called `touch` for `limit` seconds."""
+
+    __slots__ = ("_expired", "_handle", "_limit", "_loop", "last")
+
+    def __init__(self, limit: float, expired: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._limit = limit
+        self._expired = expired
+        self.last = self._loop.time()
+        self._handle = self._loop.call_later(limit, self._check)
+
+    def touch(self) -> None:
+        """Something happened."""
+        self.last = self._loop.time()
+
+    def cancel(self) -> None:
+        """Watch no more."""
+        self._handle.cancel()
+
+    def _check(self) -> None:
+        # Moving the timer at every chunk would cost more than looking, now and then, whether it was early.
+        left = self.last + self._limit - self._loop.time()
+        if left <= 0:
+            self._expired()
+        else:
+            self._handle = self._loop.call_later(left, self._check)
+
+
+class Meter:
+    """The figures and limits of one instance.
+
+    Args:
+        slots: most sessions at a time, TCP and UDP together; 0 for any number.
+        rate: bytes per second in each direction; 0 for no limit.
+        idle: seconds without traffic after which a TCP relay ends; 0 for never.
+    """
+
+    def __init__(self, slots: int, rate: int, idle: float) -> None:
+        self.tcp_rx, self.tcp_tx, self.udp_rx, self.udp_tx = Counter(), Counter(), Counter(), Counter()
+        self.tcp_sessions = 0
+        self.udp_sessions = 0
+        self.idle = idle
+        self.rate_rx = RateGate(rate) if rate else None
+        self.rate_tx = RateGate(rate) if rate else None
+        self._slots = Slots(slots)
+        self._nothing_left: asyncio.Event = asyncio.Event()
+        self._nothing_left.set()
+
+    @property
+    def sessions(self) -> int:
+        """TCP and UDP sessions in progress."""
+        return self.tcp_sessions + self.udp_sessions
+
+    def begin(self, *, udp: bool) -> bool:
+        """Take a slot for one session; False when there is none."""
+        if not self._slots.acquire():
+            return False
+        if udp:
+            self.udp_sessions += 1
+        else:
+            self.tcp_sessions += 1
+        self._nothing_left.clear()
+        return True
+
+    def end(self, *, udp: bool) -> None:
+        """Give the slot of one session back."""
+        self._slots.release()
+        if udp:
+            self.udp_sessions -= 1
+        else:
+            self.tcp_sessions -= 1
+        if not self.sessions:
+            self._nothing_left.set()
+
+    async def finished(self) -> None:
+        """Wait until no session is in progress."""
+        await self._nothing_left.wait()

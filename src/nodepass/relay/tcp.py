@@ -1,0 +1,207 @@
+"""Two links joined: what one receives, the other sends.
+
+How it goes: each link has a `Flow` as its receiver, which counts a chunk and writes it to the other link. Back-pressure is
+the link's own: when it has too much unsent it tells its receiver to pause, and that flow stops the reading of the other
+link. When one direction ends, the other goes on (half-close, spec: wire.md, User data).
+
+What always holds:
+
+- The relay ends once, when both links are gone; `ended` is called then, and nothing is left that refers to it.
+- A link that broke breaks the other (`abort`), so that both users see it; a link that ended in order does not.
+- Without a rate or an idle time, a chunk costs one addition and one write.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nodepass.protocol.sniff import Verdict
+from nodepass.relay.meter import IdleTimer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nodepass.protocol.sniff import Sniffer
+    from nodepass.relay.meter import Counter, Meter, RateGate
+    from nodepass.transport.base import Link
+
+SNIFFED = 64
+"""Bytes of a chunk that the sniffer is shown; it decides on fewer."""
+
+
+class Flow:
+    """One direction of a relay: the receiver of `source`, which it writes to `sink`."""
+
+    __slots__ = ("_counter", "_relay", "sink", "source")
+
+    def __init__(self, relay: TcpRelay, source: Link, sink: Link, counter: Counter) -> None:
+        self._relay = relay
+        self._counter = counter
+        self.source = source
+        self.sink = sink
+
+    def data_received(self, data: memoryview) -> None:
+        self._counter.total += len(data)
+        self.sink.write(data)
+
+    def eof_received(self) -> None:
+        self.sink.write_eof()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._relay.link_lost(self.sink, error)
+
+    def pause_writing(self) -> None:
+        self.sink.pause_reading()
+
+    def resume_writing(self) -> None:
+        self.sink.resume_reading()
+
+
+class LimitedFlow(Flow):
+    """A flow that also obeys a rate and keeps an idle timer: it reads while neither its sink nor the rate holds it."""
+
+    __slots__ = ("_gate", "_held_by_rate", "_held_by_sink", "_timer", "twin")
+
+    def __init__(
+        self, relay: TcpRelay, source: Link, sink: Link, counter: Counter, gate: RateGate | None, timer: IdleTimer | None
+    ) -> None:
+        super().__init__(relay, source, sink, counter)
+        self._gate = gate
+        self._timer = timer
+        self._held_by_rate = False
+        self._held_by_sink = False
+        self.twin: LimitedFlow = self
+
+    def data_received(self, data: memoryview) -> None:
+        super().data_received(data)
+        if self._timer is not None:
+            self._timer.touch()
+        if self._gate is not None and not self._gate.spend(len(data), self):
+            self._held_by_rate = True
+            self.source.pause_reading()
+
+    def released(self) -> None:
+        """The rate allows more."""
+        self._held_by_rate = False
+        self._read_on()
+
+    # What this flow's source tells is about the writing of its twin.
+
+    def pause_writing(self) -> None:
+        self.twin.sink_full(full=True)
+
+    def resume_writing(self) -> None:
+        self.twin.sink_full(full=False)
+
+    def sink_full(self, *, full: bool) -> None:
+        """The sink has too much to send, or room again."""
+        self._held_by_sink = full
+        if full:
+            self.source.pause_reading()
+        else:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        if not self._held_by_rate and not self._held_by_sink:
+            self.source.resume_reading()
+
+
+class SniffedFlow:
+    """The first bytes of a user whose protocol may be refused (`block`).
+
+    Nothing is held back while it is undecided, so that a client that waits for the server to speak first does not hang;
+    but a chunk that decides against the user is not passed on. Once decided, it gives way to the flow it stands for.
+    """
+
+    __slots__ = ("_flow", "_refused", "_sniffer", "eof_received", "pause_writing", "resume_writing", "connection_lost")
+
+    def __init__(self, flow: Flow, sniffer: Sniffer, refused: Callable[[Verdict], None]) -> None:
+        self._flow = flow
+        self._sniffer = sniffer
+        self._refused = refused
+        self.eof_received = flow.eof_received
+        self.connection_lost = flow.connection_lost
+        self.pause_writing = flow.pause_writing
+        self.resume_writing = flow.resume_writing
+
+    def data_received(self, data: memoryview) -> None:
+        verdict = self._sniffer.feed(bytes(data[:SNIFFED]))
+        if verdict is Verdict.CLEAR:
+            self._flow.source.attach(self._flow)
+        elif verdict is not Verdict.UNDECIDED:
+            self._refused(verdict)
+            return
+        self._flow.data_received(data)
+
+
+class TcpRelay:
+    """A user's connection and the other end's, joined.
+
+    Args:
+        near: the user's or the target's link, whose bytes are counted: read is RX, written is TX.
+        far: the link through the tunnel, or to the target of a single-end forwarder.
+        meter: counters and limits of the instance.
+        ended: called once when both links are gone, with the error of the one that broke.
+    """
+
+    __slots__ = ("_ended", "_error", "_from_far", "_from_near", "_open", "_timer", "far", "near")
+
+    def __init__(
+        self, near: Link, far: Link, meter: Meter, ended: Callable[[TcpRelay, Exception | None], None]
+    ) -> None:
+        self.near = near
+        self.far = far
+        self._ended = ended
+        self._error: Exception | None = None
+        self._open = 2
+        self._timer = IdleTimer(meter.idle, self.close) if meter.idle else None
+        self._from_near: Flow
+        self._from_far: Flow
+        if self._timer is None and meter.rate_rx is None:
+            self._from_near = Flow(self, near, far, meter.tcp_rx)
+            self._from_far = Flow(self, far, near, meter.tcp_tx)
+        else:
+            inbound = self._from_near = LimitedFlow(self, near, far, meter.tcp_rx, meter.rate_rx, self._timer)
+            outbound = self._from_far = LimitedFlow(self, far, near, meter.tcp_tx, meter.rate_tx, self._timer)
+            inbound.twin, outbound.twin = outbound, inbound
+
+    def start(self, early: bytes = b"", *, ended: bool = False) -> None:
+        """Begin to pass bytes; `early` are those that have been read from `far` already, and `ended` whether its end has."""
+        self.far.attach(self._from_far)
+        self.near.attach(self._from_near)
+        if early:
+            self._from_far.data_received(memoryview(early))
+        if ended:
+            self._from_far.eof_received()
+
+    def start_sniffing(self, sniffer: Sniffer, refused: Callable[[Verdict], None]) -> None:
+        """Begin to pass bytes, and break the relay if the user's first ones are of a refused protocol."""
+
+        def refuse(verdict: Verdict) -> None:
+            refused(verdict)
+            self.abort()
+
+        self.far.attach(self._from_far)
+        self.near.attach(SniffedFlow(self._from_near, sniffer, refuse))
+
+    def close(self) -> None:
+        """End both sides in order, sending what they were given."""
+        self.near.close()
+        self.far.close()
+
+    def abort(self) -> None:
+        """Break both sides."""
+        self.near.abort()
+        self.far.abort()
+
+    def link_lost(self, other: Link, error: Exception | None) -> None:
+        """One link is gone; `other` is the one it was joined to."""
+        self._open -= 1
+        last = self._open == 0
+        if error is not None:
+            self._error = error
+            other.abort()
+        if last:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._ended(self, self._error)

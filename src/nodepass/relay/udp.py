@@ -1,0 +1,329 @@
+"""Datagrams between a user and a target, directly or through a link.
+
+A relay joins two `DatagramEnd`s: the user behind a shared listening socket (`UserEnd`), a target behind a connected socket
+(`TargetEnd`), or the tunnel (`LinkEnd`). Each end gives whole datagrams and takes whole datagrams; what it cannot take now
+is dropped, as UDP does, and counted, so that memory stays bounded.
+
+v1 writes datagrams into the stream with no boundary (spec: wire.md, User data). `LinkEnd` keeps what boundaries there are:
+one write per datagram, one datagram per read, and with TLS one record each.
+"""
+
+from __future__ import annotations
+
+import errno
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from nodepass.errors import TunnelError
+from nodepass.log import WARN
+from nodepass.net.udp import UdpSocket
+from nodepass.relay.meter import IdleTimer
+from nodepass.transport.base import HIGH_WATER
+from nodepass.transport.tls_link import TlsLink
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from typing import Protocol
+
+    from nodepass.log import Log
+    from nodepass.net.address import SocketAddress
+    from nodepass.relay.meter import Counter, Meter, RateGate
+    from nodepass.transport.base import Link
+
+    class DatagramReceiver(Protocol):
+        """Who hears what an end has to tell."""
+
+        def datagram_received(self, datagram: memoryview) -> None:
+            """One whole datagram, valid during the call."""
+
+        def end_lost(self, error: Exception | None) -> None:
+            """The end is gone; nothing more comes from it."""
+
+
+LARGEST_DATAGRAM = 65507
+"""Bytes of payload that fit into one UDP datagram over IPv4."""
+
+
+class DatagramEnd(ABC):
+    """One end of a UDP relay."""
+
+    __slots__ = ("receiver",)
+
+    receiver: DatagramReceiver
+
+    @abstractmethod
+    def start(self, receiver: DatagramReceiver) -> None:
+        """Begin to deliver to `receiver`."""
+
+    @abstractmethod
+    def send(self, datagram: bytes | memoryview) -> bool:
+        """Send one datagram; False when it had to be dropped."""
+
+    @abstractmethod
+    def pause(self) -> None:
+        """Deliver no more for now."""
+
+    @abstractmethod
+    def resume(self) -> None:
+        """Go on delivering."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what is below; `end_lost` is not called."""
+
+
+class UserEnd(DatagramEnd):
+    """A user of a listening socket that many share; the ingress hands over what came from this user's address."""
+
+    __slots__ = ("_address", "_socket", "forget")
+
+    def __init__(self, listening: UdpSocket, address: SocketAddress, forget: Callable[[], None]) -> None:
+        self._socket = listening
+        self._address = address
+        self.forget = forget
+
+    def start(self, receiver: DatagramReceiver) -> None:
+        self.receiver = receiver
+
+    def send(self, datagram: bytes | memoryview) -> bool:
+        return self._socket.send(datagram, self._address)
+
+    def pause(self) -> None:
+        self._socket.pause()
+
+    def resume(self) -> None:
+        self._socket.resume()
+
+    def close(self) -> None:
+        self.forget()
+
+
+class TargetEnd(DatagramEnd):
+    """A target behind a connected socket of its own.
+
+    Args:
+        sock: connected to the target.
+        buffer: where datagrams are read to (see `UdpSocket`).
+        refused: called when the target refuses before it ever answered; it ends in `replace` or `lost`.
+        header: put in front of every datagram (PROXY v2); a datagram is all the connection that UDP has.
+        log: where datagrams too large are told of.
+    """
+
+    __slots__ = ("_answered", "_buffer", "_header", "_last", "_log", "_refused", "_socket")
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        buffer: memoryview,
+        refused: Callable[[OSError], None],
+        header: bytes,
+        log: Log,
+    ) -> None:
+        self._buffer = buffer
+        self._refused = refused
+        self._header = header
+        self._log = log
+        self._answered = False
+        self._last = b""
+        self._socket = self._wrap(sock)
+        self._socket.pause()
+
+    def _wrap(self, sock: socket.socket) -> UdpSocket:
+        return UdpSocket(sock, self._buffer, self._on_datagram, self._on_oversized, self._on_error)
+
+    def replace(self, sock: socket.socket, header: bytes) -> None:
+        """Go on with another target, which gets the last datagram again."""
+        self._socket.close()
+        self._header = header
+        self._socket = self._wrap(sock)
+        if self._last:
+            self.send(self._last)
+
+    def lost(self, error: Exception) -> None:
+        """No target is left to go on with."""
+        self.receiver.end_lost(error)
+
+    def start(self, receiver: DatagramReceiver) -> None:
+        self.receiver = receiver
+        self._socket.resume()
+
+    def send(self, datagram: bytes | memoryview) -> bool:
+        if not self._answered:
+            self._last = bytes(datagram)
+        return self._socket.send(b"".join((self._header, datagram)) if self._header else datagram)
+
+    def pause(self) -> None:
+        self._socket.pause()
+
+    def resume(self) -> None:
+        self._socket.resume()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _on_datagram(self, datagram: memoryview, _: SocketAddress) -> None:
+        self._answered = True
+        self._last = b""
+        self.receiver.datagram_received(datagram)
+
+    def _on_oversized(self, address: SocketAddress) -> None:
+        too_large(self._log, "target", address, len(self._buffer) - 1)
+
+    def _on_error(self, error: OSError) -> None:
+        if error.errno == errno.EMSGSIZE:
+            self._log.seldom("udp size", WARN, "UDP: a datagram is too large for the way to the target: dropped")
+        elif self._answered:
+            # A target that restarts refuses for a moment; the session outlives that, or its timeout ends it.
+            self._log.seldom("udp refused", WARN, "UDP: target: %s", error.strerror)
+        else:
+            self._refused(error)
+
+
+class LinkEnd(DatagramEnd):
+    """The tunnel: datagrams written into a link one by one, each read taken for one."""
+
+    __slots__ = ("_early", "_ended", "_largest", "_link")
+
+    def __init__(self, link: Link, largest: int, early: bytes = b"", *, ended: bool = False) -> None:
+        self._link = link
+        self._largest = min(largest, LARGEST_DATAGRAM)
+        self._early = early
+        self._ended = ended
+        if isinstance(link, TlsLink):
+            link.coalesce = False
+
+    def start(self, receiver: DatagramReceiver) -> None:
+        self.receiver = receiver
+        self._link.attach(self)
+        if self._early:
+            self.data_received(memoryview(self._early))
+            self._early = b""
+        if self._ended:
+            self.eof_received()
+
+    def send(self, datagram: bytes | memoryview) -> bool:
+        if self._link.unsent > HIGH_WATER:
+            return False
+        self._link.write(datagram)
+        return True
+
+    def pause(self) -> None:
+        self._link.pause_reading()
+
+    def resume(self) -> None:
+        self._link.resume_reading()
+
+    def close(self) -> None:
+        self._link.close()
+
+    # As the link's receiver.
+
+    def data_received(self, data: memoryview) -> None:
+        for start in range(0, len(data), self._largest):
+            self.receiver.datagram_received(data[start : start + self._largest])
+
+    def eof_received(self) -> None:
+        self.receiver.end_lost(None)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.receiver.end_lost(error)
+
+    def pause_writing(self) -> None:
+        """Nothing to stop: `send` drops while there is no room."""
+
+    def resume_writing(self) -> None:
+        """See `pause_writing`."""
+
+
+def too_large(log: Log, side: str, address: SocketAddress, largest: int) -> None:
+    """Say that a datagram was dropped because of NP_UDP_DATA_BUF_SIZE."""
+    log.seldom("udp oversized", WARN, "UDP: dropped a datagram of over %d bytes from %s %s", largest, side, address[0])
+
+
+class _Way:
+    """One direction of a UDP relay: the receiver of one end, which it sends to the other."""
+
+    __slots__ = ("_counter", "_counts_dropped", "_end", "_gate", "_other", "_relay", "_timer")
+
+    def __init__(
+        self,
+        relay: UdpRelay,
+        end: DatagramEnd,
+        other: DatagramEnd,
+        counter: Counter,
+        gate: RateGate | None,
+        timer: IdleTimer,
+        *,
+        counts_dropped: bool,
+    ) -> None:
+        self._relay = relay
+        self._end = end
+        self._other = other
+        self._counter = counter
+        self._gate = gate
+        self._timer = timer
+        self._counts_dropped = counts_dropped
+
+    def datagram_received(self, datagram: memoryview) -> None:
+        self._timer.touch()
+        # RX is what was read, also if it goes no further; TX is what was written.
+        if self._other.send(datagram) or self._counts_dropped:
+            self._counter.total += len(datagram)
+        if self._gate is not None and not self._gate.spend(len(datagram), self):
+            self._end.pause()
+
+    def released(self) -> None:
+        """The rate allows more."""
+        self._end.resume()
+
+    def end_lost(self, error: Exception | None) -> None:
+        self._relay.close(error)
+
+
+class UdpRelay:
+    """One user's datagrams and the answers, until nothing has passed for a while or one end is gone.
+
+    Args:
+        near: the user or the target, whose bytes are counted.
+        far: the tunnel, or the target of a single-end forwarder.
+        meter: counters and limits of the instance.
+        timeout: seconds without traffic that end the session (NP_UDP_READ_TIMEOUT).
+        ended: called once.
+    """
+
+    __slots__ = ("_ended", "_from_far", "_from_near", "_timer", "far", "near")
+
+    def __init__(
+        self,
+        near: DatagramEnd,
+        far: DatagramEnd,
+        meter: Meter,
+        timeout: float,
+        ended: Callable[[UdpRelay, Exception | None], None],
+    ) -> None:
+        self.near = near
+        self.far = far
+        self._ended: Callable[[UdpRelay, Exception | None], None] | None = ended
+        self._timer = IdleTimer(timeout, self.close)
+        self._from_near = _Way(self, near, far, meter.udp_rx, meter.rate_rx, self._timer, counts_dropped=True)
+        self._from_far = _Way(self, far, near, meter.udp_tx, meter.rate_tx, self._timer, counts_dropped=False)
+
+    def start(self) -> None:
+        """Begin to pass datagrams."""
+        self.near.start(self._from_near)
+        self.far.start(self._from_far)
+
+    def abort(self) -> None:
+        """End at once."""
+        self.close(TunnelError("the session ended"))
+
+    def close(self, error: Exception | None = None) -> None:
+        """Let go of both ends."""
+        ended, self._ended = self._ended, None
+        if ended is None:
+            return
+        self._timer.cancel()
+        self.near.close()
+        self.far.close()
+        ended(self, error)

@@ -1,0 +1,131 @@
+"""What every transport is to the rest of the house: a `Link`.
+
+A Link is a duplex byte stream in the shape of `asyncio.Transport`, but made without a task and with a stricter contract,
+so that a relay can join any two of them and pass a chunk from one to the other in a single call.
+
+What always holds:
+
+- A `Receiver` hears, in this order: any number of `data_received`, at most one `eof_received`, exactly one
+  `connection_lost`. After `connection_lost` it hears nothing more. `pause_writing` and `resume_writing` alternate.
+- `write` never blocks and takes everything. What the kernel does not take at once is copied and kept; over `HIGH_WATER`
+  the receiver is told to pause, and whoever feeds the link must stop. So memory is bounded by one chunk per link.
+- A link that has ended in both directions, and has sent all it was given, closes itself: `connection_lost(None)`.
+- `abort` tells the other side (RST on TCP) that the stream is broken; `close` sends what is left first.
+- Nothing is delivered from inside a call that the receiver's owner makes (`write`, `resume_reading`, `attach`), except
+  `connection_lost`, which may come from inside `write`, `write_eof`, `close` and `abort`.
+- The memory given to `data_received` is one buffer shared by all links: it is valid during the call only.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nodepass.net.address import Address
+
+HIGH_WATER = 64 * 1024
+"""Bytes waiting to be sent over which a link asks its feeder to pause."""
+
+LOW_WATER = 16 * 1024
+"""Bytes waiting to be sent under which it lets the feeder go on."""
+
+
+class Receiver(Protocol):
+    """Who hears what a link has to tell."""
+
+    def data_received(self, data: memoryview) -> None:
+        """Bytes came; `data` must be used up or copied before returning."""
+
+    def eof_received(self) -> None:
+        """The other side sends no more; the link can still be written to."""
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The link is gone: None after an orderly end in both directions or an own `close` or `abort`."""
+
+    def pause_writing(self) -> None:
+        """The link has more to send than it should hold: write no more."""
+
+    def resume_writing(self) -> None:
+        """The link has room again."""
+
+
+class _Nobody:
+    """The receiver of a link that has none: it lets everything pass."""
+
+    def data_received(self, data: memoryview) -> None:
+        pass
+
+    def eof_received(self) -> None:
+        pass
+
+    def connection_lost(self, error: Exception | None) -> None:
+        pass
+
+    def pause_writing(self) -> None:
+        pass
+
+    def resume_writing(self) -> None:
+        pass
+
+
+NOBODY = _Nobody()
+
+
+class Link(ABC):
+    """A duplex byte stream to one peer. See the module's text for what always holds."""
+
+    __slots__ = ()
+
+    can_half_close: bool
+    """Whether `write_eof` leaves the other direction open; where it does not, it closes the link."""
+
+    remote: Address
+    """Where the other side is."""
+
+    @property
+    @abstractmethod
+    def unsent(self) -> int:
+        """Bytes given to `write` that have not been handed to the network."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str | None:
+        """SHA-256 of the server's certificate on this link (spec: wire.md, verify); None without TLS."""
+
+    @abstractmethod
+    def attach(self, receiver: Receiver) -> None:
+        """Make `receiver` the one who hears this link, and begin or go on reading."""
+
+    @abstractmethod
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send `data`; the memory may be reused once this returns. Ignored on a link that is gone."""
+
+    @abstractmethod
+    def write_eof(self) -> None:
+        """End the sending direction once everything written has been sent."""
+
+    @abstractmethod
+    def pause_reading(self) -> None:
+        """Stop delivering; what has not been read stays in the network's buffers and slows the other side."""
+
+    @abstractmethod
+    def resume_reading(self) -> None:
+        """Go on delivering."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Read no more, send what is left, then close; bounded in time."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Close at once, so that the other side sees a broken stream."""
+
+
+class Dialer(Protocol):
+    """Opens pool connections of one transport from the client's side."""
+
+    def open(self, opened: Callable[[Link], None], failed: Callable[[Exception], None]) -> Callable[[], None]:
+        """Open one connection; calls exactly one of the two, later. Returns what cancels it."""

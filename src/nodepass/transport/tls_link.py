@@ -1,0 +1,264 @@
+"""A TLS 1.3 link over a TCP socket, with OpenSSL between two memory buffers.
+
+asyncio's TLS cannot half-close, and costs a task and a future to set up. Here the `ssl` module is used as h11 or aioquic
+would be: bytes in, bytes out. What came from the socket is put into `_incoming`; `_tls.read` turns it into plaintext in a
+buffer shared by all links; `_tls.write` turns plaintext into records in `_outgoing`, which go to the socket.
+
+What always holds:
+
+- Half-close is a `close_notify` alert (RFC 8446, 6.1): after it this side still reads, and the other still writes.
+- A socket that ends without `close_notify` has been cut off: `connection_lost` with an error, never `eof_received`.
+- Plaintext that the receiver paused on stays encrypted in `_incoming`, at most one read's worth.
+- The receiver is attached once `ready` has been called; before that there is only the handshake, bounded in time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from typing import TYPE_CHECKING
+
+from nodepass.errors import DialError
+from nodepass.protocol.signals import fingerprint
+from nodepass.transport.tcp_link import SocketLink
+
+if TYPE_CHECKING:
+    import asyncio
+    import socket
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    from nodepass.net.address import Address
+
+    Ready: TypeAlias = Callable[["TlsLink", Exception | None], None]
+
+RECORD_SIZE = 16 * 1024
+"""Most plaintext bytes in one TLS record (RFC 8446, 5.1)."""
+
+CUT_OFF = "the connection was cut off: it ended without TLS close_notify"
+
+
+class TlsBuffers:
+    """The memory that all TLS links of one event loop share: where the socket is read to, and where plaintext goes."""
+
+    __slots__ = ("encrypted", "plain")
+
+    def __init__(self, encrypted: memoryview) -> None:
+        self.encrypted = encrypted
+        self.plain = memoryview(bytearray(len(encrypted) + RECORD_SIZE))
+
+
+class TlsLink(SocketLink):
+    """One end of a TLS connection.
+
+    `coalesce` may be set to False: then each TLS record is delivered by itself, which keeps the boundaries of datagrams
+    that a v1 peer writes one by one.
+
+    Args:
+        sock: connected.
+        buffers: shared by all TLS links of the event loop.
+        context: what to offer or to verify.
+        server_side: whether this is the end that has the certificate.
+        server_hostname: the name to ask for and, if the context says so, to verify; client side only.
+        timeout: seconds the handshake may take.
+        ready: called once, with None when the handshake is done, or with the error that ended it.
+        remote: the other side, if not what the socket says.
+        own_fingerprint: of the server's certificate, on the server side.
+    """
+
+    __slots__ = (
+        "_fingerprint",
+        "_incoming",
+        "_notified",
+        "_outgoing",
+        "_peer_notified",
+        "_plain",
+        "_ready",
+        "_ready_timer",
+        "_stash",
+        "_tls",
+        "_wake",
+        "coalesce",
+    )
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        buffers: TlsBuffers,
+        context: ssl.SSLContext,
+        *,
+        server_side: bool,
+        timeout: float,
+        ready: Ready,
+        server_hostname: str | None = None,
+        remote: Address | None = None,
+        own_fingerprint: str | None = None,
+    ) -> None:
+        super().__init__(sock, buffers.encrypted, remote)
+        self.coalesce = True
+        self._plain = buffers.plain
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side, server_hostname)
+        self._fingerprint = own_fingerprint
+        self._notified = False
+        self._peer_notified = False
+        self._stash: list[bytes] = []
+        self._wake: asyncio.Handle | None = None
+        self._ready: Ready | None = ready
+        self._ready_timer = self._loop.call_later(timeout, self._lose, DialError("the TLS handshake took too long"))
+        self.resume_reading()
+        if not server_side:
+            self._shake_hands()
+
+    @property
+    def fingerprint(self) -> str | None:
+        return self._fingerprint
+
+    # Handshake.
+
+    def _shake_hands(self) -> None:
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self._flush()
+            return
+        except ssl.SSLError as error:
+            self._flush()  # the alert that tells the other side why
+            self._lose(error)
+            return
+        self._flush()
+        ready, self._ready = self._ready, None
+        if self._sock is None or ready is None:
+            return
+        if self._fingerprint is None:
+            certificate = self._tls.getpeercert(binary_form=True)
+            self._fingerprint = fingerprint(certificate) if certificate else None
+        self._ready_timer.cancel()
+        self.pause_reading()
+        ready(self, None)
+
+    # Reading.
+
+    def resume_reading(self) -> None:
+        super().resume_reading()
+        if self._reading and self._wake is None and (self._incoming.pending or self._stash or self._peer_notified):
+            self._wake = self._loop.call_soon(self._woken)
+
+    def _woken(self) -> None:
+        self._wake = None
+        if self._reading:
+            self._decrypt()
+
+    def _on_readable(self) -> None:
+        try:
+            count = self._recv_into(self._buffer)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._lose(error)
+            return
+        if not count:
+            self._lose(ConnectionResetError(CUT_OFF))
+            return
+        self._incoming.write(self._buffer[:count])
+        if self._ready is None:
+            self._decrypt()
+        else:
+            self._shake_hands()
+
+    def _decrypt(self) -> None:
+        """Deliver the plaintext of all whole records that have come, until the receiver pauses."""
+        while self._stash:
+            self._receiver.data_received(memoryview(self._stash.pop(0)))
+            if not self._reading:
+                return
+        plain, incoming, filled = self._plain, self._incoming, 0
+        error: ssl.SSLError | None = None
+        try:
+            while incoming.pending:
+                count = self._tls.read(RECORD_SIZE, plain[filled:])
+                if not count:
+                    raise ssl.SSLZeroReturnError
+                filled += count
+                if not self.coalesce or len(plain) - filled < RECORD_SIZE:
+                    count, filled = filled, 0
+                    self._receiver.data_received(plain[:count])
+                    if not self._reading:
+                        return
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLZeroReturnError:
+            self._peer_notified = True
+        except ssl.SSLError as failure:
+            error = failure
+        if filled:
+            self._receiver.data_received(plain[:filled])
+        if error is not None:
+            self._lose(error)
+        elif self._peer_notified and not self._read_ended and self._sock is not None:
+            self._reading_ended()
+
+    # Writing.
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self._sock is None or self._write_ended or not data:
+            return
+        try:
+            self._tls.write(data)
+        except ssl.SSLError as error:
+            self._lose(error)
+            return
+        self._send_raw(self._outgoing.read())
+
+    def write_eof(self) -> None:
+        if self._sock is None or self._write_ended:
+            return
+        self._write_ended = True
+        self._stash_plaintext()
+        self._notify()
+        if self._sock is not None and not self._queue:
+            self._shut_down()
+
+    def _stash_plaintext(self) -> None:
+        """Decrypt what has come but was paused on: OpenSSL refuses application data while it sends `close_notify`."""
+        try:
+            while self._incoming.pending:
+                record = self._tls.read(RECORD_SIZE)
+                if not record:
+                    raise ssl.SSLZeroReturnError
+                self._stash.append(record)
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError:
+            # Its end, or a broken record: the next read finds the same, in order, behind the stash.
+            self._peer_notified = True
+
+    def _notify(self) -> None:
+        """Send `close_notify`, once."""
+        if self._notified or self._ready is not None:
+            return
+        self._notified = True
+        # `unwrap` also waits for the other side's alert; that is not here yet, or what is here is no alert: both are fine.
+        with contextlib.suppress(ssl.SSLError):
+            self._tls.unwrap()
+        self._flush()
+
+    def _end_stream(self) -> None:
+        self._notify()
+
+    def _flush(self) -> None:
+        if self._outgoing.pending and self._sock is not None:
+            self._send_raw(self._outgoing.read())
+
+    # The end.
+
+    def _lose(self, error: Exception | None) -> None:
+        self._ready_timer.cancel()
+        if self._wake is not None:
+            self._wake.cancel()
+            self._wake = None
+        super()._lose(error)
+        ready, self._ready = self._ready, None
+        if ready is not None and error is not None:
+            ready(self, error)

@@ -1,0 +1,148 @@
+"""The control channel: signals over one link, and the heartbeat that tells whether the peer is there.
+
+What always holds: a line that does not decode is logged and skipped; a line without end is cut off at a limit; after three
+report intervals without a line the peer is dead; `closed` is called once, and nothing comes after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from nodepass.errors import SessionError, SignalError
+from nodepass.log import WARN
+from nodepass.protocol.signals import Action, LineSplitter, Overlong, Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nodepass.protocol.signals import SignalCodec
+    from nodepass.transport.base import Link
+    from nodepass.tunnel.resources import Resources
+
+SILENT_INTERVALS = 3
+"""Report intervals without a line after which the peer is dead (spec: wire.md)."""
+
+
+class Control:
+    """One end of a control channel.
+
+    Args:
+        link: the pool connection of ID 00000000.
+        codec: between lines and signals.
+        resources: of the instance.
+        received: called with each signal but ping and pong.
+        answered: called after each pong, when `ping` is fresh.
+        writable: called when signals can be sent again after `congested`.
+        closed: called once with the reason when the channel has ended.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        codec: SignalCodec,
+        resources: Resources,
+        *,
+        received: Callable[[Signal], None],
+        answered: Callable[[], None],
+        writable: Callable[[], None],
+        closed: Callable[[SessionError], None],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._link = link
+        self._codec = codec
+        self._log = resources.log
+        self._interval = resources.tunables.report_interval
+        self._received = received
+        self._answered = answered
+        self._writable = writable
+        self._closed: Callable[[SessionError], None] | None = closed
+        self._splitter = LineSplitter()
+        self._heard = self._pinged = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+        self._proofs: list[Callable[[], None]] = []
+        self.ping = 0.0
+        """Seconds between the last ping and its pong."""
+        self.congested = False
+        """Whether the peer reads signals more slowly than they are sent."""
+
+    def start(self, early: bytes) -> None:
+        """Begin to listen and to ping; `early` are bytes that came with the ID."""
+        self._link.attach(self)
+        self._beat()
+        if early:
+            self.data_received(memoryview(early))
+
+    def send(self, signal: Signal) -> None:
+        """Send one signal."""
+        self._link.write(self._codec.encode(signal))
+
+    def prove_alive(self, proven: Callable[[], None]) -> None:
+        """Ask the peer for a sign of life, and call `proven` when anything comes from it."""
+        self._proofs.append(proven)
+        self.send(Signal(Action.PING))
+
+    def close(self) -> None:
+        """End the channel; `closed` is not called."""
+        self._closed = None
+        if self._timer is not None:
+            self._timer.cancel()
+        self._link.close()
+
+    def _beat(self) -> None:
+        """Once every report interval: is the peer there? Then ping it."""
+        silent = self._loop.time() - self._heard
+        if silent >= SILENT_INTERVALS * self._interval:
+            self._end(f"nothing was heard on the control channel for {silent:.0f} s")
+            return
+        self._pinged = self._loop.time()
+        self._timer = self._loop.call_later(self._interval, self._beat)
+        self.send(Signal(Action.PING))
+
+    def _end(self, reason: str) -> None:
+        closed = self._closed
+        self.close()
+        if closed is not None:
+            closed(SessionError(reason))
+
+    # As the link's receiver.
+
+    def data_received(self, data: memoryview) -> None:
+        for line in self._splitter.feed(bytes(data)):
+            self._heard = self._loop.time()
+            if isinstance(line, Overlong):
+                self._log.seldom("control", WARN, "Control channel: skipped a line of over %d bytes", line.limit)
+                continue
+            try:
+                signal = self._codec.decode(line)
+            except SignalError as error:
+                self._log.seldom("control", WARN, "Control channel: skipped a line: %s", error)
+                continue
+            self._handle(signal)
+            if self._closed is None:
+                return
+
+    def _handle(self, signal: Signal) -> None:
+        if signal.action is Action.PING:
+            self.send(Signal(Action.PONG))
+        elif signal.action is Action.PONG:
+            self.ping = self._loop.time() - self._pinged
+            self._answered()
+        else:
+            self._received(signal)
+        proofs, self._proofs = self._proofs, []
+        for proven in proofs:
+            proven()
+
+    def eof_received(self) -> None:
+        self._end("the peer closed the control channel")
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._end(f"the control channel broke: {error}" if error else "the control channel was closed")
+
+    def pause_writing(self) -> None:
+        self.congested = True
+
+    def resume_writing(self) -> None:
+        self.congested = False
+        self._writable()

@@ -1,0 +1,128 @@
+"""A signal arrives: find its connection, dial a target, send the PROXY header, relay."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nodepass.log import DEBUG, ERROR, WARN
+from nodepass.net.address import parse
+from nodepass.protocol.signals import Action
+from nodepass.relay.tcp import TcpRelay
+from nodepass.relay.udp import LinkEnd, UdpRelay
+
+if TYPE_CHECKING:
+    from nodepass.config import ClientConfig, ServerConfig
+    from nodepass.net.address import Address
+    from nodepass.protocol.signals import Signal
+    from nodepass.relay.udp import DatagramEnd
+    from nodepass.transport.base import Link
+    from nodepass.tunnel.pool import PooledLink
+    from nodepass.tunnel.resources import Resources
+    from nodepass.tunnel.session import Session
+    from nodepass.tunnel.targets import Targets
+    from nodepass.tunnel.upstream import Relay
+
+
+class Egress:
+    """Serves the peers' users: each signal becomes a relay between a pool connection and a target.
+
+    Args:
+        config: which protocols are carried.
+        targets: where users are sent.
+        resources: of the instance.
+    """
+
+    def __init__(self, config: ServerConfig | ClientConfig, targets: Targets, resources: Resources) -> None:
+        self._resources = resources
+        self._targets = targets
+        self._refused = {Action.TCP} if config.notcp else set[Action]()
+        if config.noudp:
+            self._refused.add(Action.UDP)
+
+    def serve(self, session: Session, signal: Signal) -> None:
+        """Serve one user of this session's peer."""
+        if session.pool.waiting >= self._resources.tunables.semaphore_limit:
+            self._resources.log.seldom("signals", WARN, "Too many signals wait for their connection: one is dropped")
+            return
+        _Service(session, signal, self._targets, self._resources, refuse=signal.action in self._refused)
+
+
+class _Service:
+    """One user on the way to its target."""
+
+    __slots__ = ("_attempt", "_pooled", "_remote", "_resources", "_session", "_targets", "_udp")
+
+    def __init__(
+        self, session: Session, signal: Signal, targets: Targets, resources: Resources, *, refuse: bool
+    ) -> None:
+        self._session = session
+        self._targets = targets
+        self._resources = resources
+        self._udp = signal.action is Action.UDP
+        self._remote: Address = parse(signal.remote)
+        session.pool.outgoing_get(
+            signal.id, resources.tunables.pool_get_timeout, self._refuse if refuse else self._on_connection
+        )
+
+    def _refuse(self, pooled: PooledLink | None) -> None:
+        if pooled is not None:
+            pooled.link.abort()
+
+    def _on_connection(self, pooled: PooledLink | None) -> None:
+        if pooled is None:
+            self._resources.log.seldom("no connection", ERROR, "No pool connection for the user at %s", self._remote)
+            return
+        if not self._resources.meter.begin(udp=self._udp):
+            self._resources.log.seldom("slot", WARN, "All slots are taken: refused the user at %s", self._remote)
+            pooled.link.abort()
+            return
+        self._pooled = pooled
+        if self._udp:
+            attempt = self._targets.open_udp(self._remote, self._on_datagram_target, self._on_failure)
+        else:
+            attempt = self._targets.open_tcp(self._remote, self._on_target, self._on_failure)
+
+        def lost() -> None:
+            attempt.cancel()
+            self._end()
+
+        pooled.lost = lost
+
+    def _on_failure(self, error: Exception) -> None:
+        self._resources.log.seldom("target", ERROR, "No target for the user at %s: %s", self._remote, error)
+        self._pooled.lost = None
+        self._pooled.link.abort()
+        self._end()
+
+    def _on_target(self, target: Link, _: set[Relay]) -> None:
+        self._pooled.lost = None
+        relay = TcpRelay(target, self._pooled.link, self._resources.meter, self._on_tcp_end)
+        self._session.relays.add(relay)
+        relay.start(self._pooled.early, ended=self._pooled.ended)
+
+    def _on_datagram_target(self, target: DatagramEnd, _: set[Relay]) -> None:
+        self._pooled.lost = None
+        tunables = self._resources.tunables
+        far = LinkEnd(
+            self._pooled.link, tunables.udp_data_buf_size, self._pooled.early, ended=self._pooled.ended
+        )
+        relay = UdpRelay(target, far, self._resources.meter, tunables.udp_read_timeout, self._on_udp_end)
+        self._session.relays.add(relay)
+        relay.start()
+
+    def _on_tcp_end(self, relay: TcpRelay, error: Exception | None) -> None:
+        self._session.relays.discard(relay)
+        self._log_end(error)
+        self._end()
+
+    def _on_udp_end(self, relay: UdpRelay, error: Exception | None) -> None:
+        self._session.relays.discard(relay)
+        self._log_end(error)
+        self._end()
+
+    def _log_end(self, error: Exception | None) -> None:
+        if self._resources.log.shows(DEBUG):
+            self._resources.log.debug("Exchange complete: %s: %s", self._remote, error or "ended")
+
+    def _end(self) -> None:
+        self._resources.meter.end(udp=self._udp)

@@ -1,0 +1,215 @@
+"""Idle connections between two peers, by ID, ready to carry a user each.
+
+The same for every transport and for both ends; who opens them and who assigns the IDs is elsewhere (`filler`, `server`).
+
+What always holds:
+
+- An idle link is watched: one that breaks, ends, or speaks out of turn is dropped before a user gets it.
+- At the egress, a user's first bytes, and even their end, may come before the signal that names their connection. Such a
+  connection is no longer idle: it is kept, with one read's worth of bytes, for as long as a signal may take.
+- A connection is given out once. `incoming_get` gives the freshest; `outgoing_get` waits for one that is not here yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nodepass.protocol.conn_id import ConnectionId
+    from nodepass.transport.base import Link
+
+
+class PooledLink:
+    """A pool connection from the time its ID is known until it carries a user; meanwhile it is the link's receiver.
+
+    Args:
+        id: its connection ID.
+        link: the connection itself.
+    """
+
+    __slots__ = ("_pool", "early", "ended", "id", "link", "lost")
+
+    def __init__(self, pool: Pool, connection_id: ConnectionId, link: Link) -> None:
+        self._pool = pool
+        self.id = connection_id
+        self.link = link
+        self.early = b""
+        self.ended = False
+        self.lost: Callable[[], None] | None = None
+
+    def data_received(self, data: memoryview) -> None:
+        self.link.pause_reading()
+        self.early += bytes(data)
+        self._pool.spoke_early(self)
+
+    def eof_received(self) -> None:
+        self.ended = True
+        self._pool.spoke_early(self)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self._pool.link_lost(self)
+        if self.lost is not None:
+            self.lost()
+
+    def pause_writing(self) -> None:
+        """Nothing is written while idle."""
+
+    def resume_writing(self) -> None:
+        """Nothing is written while idle."""
+
+
+class _Waiter:
+    """Who waits for the connection of one ID."""
+
+    __slots__ = ("deliver", "timer")
+
+    def __init__(self, deliver: Callable[[PooledLink | None], None], timer: asyncio.TimerHandle) -> None:
+        self.deliver = deliver
+        self.timer = timer
+
+
+class Pool:
+    """The idle connections of one session.
+
+    Args:
+        added: called after an idle connection came in.
+        taken: called after one went out or was dropped.
+        spoke: called when an idle connection speaks or ends; False: that is out of turn, drop it.
+        patience: seconds to keep one that spoke until its signal comes.
+    """
+
+    def __init__(
+        self,
+        added: Callable[[], None],
+        taken: Callable[[], None],
+        spoke: Callable[[PooledLink], bool],
+        patience: float,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._added = added
+        self._taken = taken
+        self._spoke = spoke
+        self._patience = patience
+        self._idle: dict[ConnectionId, PooledLink] = {}
+        self._early: dict[ConnectionId, PooledLink] = {}
+        self._waiters: dict[ConnectionId, _Waiter] = {}
+        self._closed = False
+        self.error_count = 0
+        self.taken_total = 0
+
+    @property
+    def active(self) -> int:
+        """Idle connections."""
+        return len(self._idle)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a connection that is not here yet."""
+        return len(self._waiters)
+
+    def __contains__(self, connection_id: str) -> bool:
+        return connection_id in self._idle or connection_id in self._early
+
+    def add(self, connection_id: ConnectionId, link: Link) -> None:
+        """Take in a connection whose ID has been agreed on."""
+        if self._closed or connection_id in self:
+            link.abort()
+            return
+        pooled = PooledLink(self, connection_id, link)
+        link.attach(pooled)
+        waiter = self._waiters.pop(connection_id, None)
+        if waiter is not None:
+            waiter.timer.cancel()
+            self._count_taken()
+            waiter.deliver(pooled)
+            return
+        self._idle[connection_id] = pooled
+        self._added()
+
+    def incoming_get(self) -> PooledLink | None:
+        """An idle connection of any ID, the freshest there is; None where there is none."""
+        if not self._idle:
+            return None
+        _, pooled = self._idle.popitem()
+        self._count_taken()
+        return pooled
+
+    def outgoing_get(
+        self, connection_id: ConnectionId, timeout: float, deliver: Callable[[PooledLink | None], None]
+    ) -> None:
+        """Deliver the connection of this ID: now, or when it comes, or None after `timeout` seconds."""
+        pooled = self._idle.pop(connection_id, None)
+        if pooled is not None:
+            self._count_taken()
+            deliver(pooled)
+        elif (pooled := self._early.pop(connection_id, None)) is not None:
+            deliver(pooled)
+        elif self._closed or connection_id in self._waiters:
+            deliver(None)
+        else:
+            timer = self._loop.call_later(timeout, self._too_late, connection_id)
+            self._waiters[connection_id] = _Waiter(deliver, timer)
+
+    def flush(self) -> None:
+        """Drop all idle connections and forget past errors."""
+        dropped = (*self._idle.values(), *self._early.values())
+        self._idle.clear()
+        self._early.clear()
+        for pooled in dropped:
+            pooled.link.abort()
+        self.error_count = 0
+        self._taken()
+
+    def close(self) -> None:
+        """Drop everything; nobody waits on."""
+        self._closed = True
+        self.flush()
+        waiters, self._waiters = self._waiters, {}
+        for waiter in waiters.values():
+            waiter.timer.cancel()
+            waiter.deliver(None)
+
+    def add_error(self) -> None:
+        """A connection failed to open or to be found: too many of these and the session flushes both ends."""
+        self.error_count += 1
+
+    def reset_error(self) -> None:
+        """Forget past errors."""
+        self.error_count = 0
+
+    # What pooled links tell.
+
+    def link_lost(self, pooled: PooledLink) -> None:
+        """A connection broke before it carried a user."""
+        self._early.pop(pooled.id, None)
+        if self._idle.pop(pooled.id, None) is not None:
+            self._taken()
+
+    def spoke_early(self, pooled: PooledLink) -> None:
+        """A connection speaks or ends before it carries a user."""
+        if pooled.id not in self._idle:
+            return
+        if not self._spoke(pooled):
+            pooled.link.abort()
+            return
+        del self._idle[pooled.id]
+        self._early[pooled.id] = pooled
+        self._count_taken()
+        self._loop.call_later(self._patience, self._no_signal, pooled)
+
+    def _no_signal(self, pooled: PooledLink) -> None:
+        """What spoke early has had time to be named by a signal."""
+        if self._early.get(pooled.id) is pooled:
+            pooled.link.abort()
+
+    def _count_taken(self) -> None:
+        self.taken_total += 1
+        self._taken()
+
+    def _too_late(self, connection_id: ConnectionId) -> None:
+        waiter = self._waiters.pop(connection_id)
+        self.add_error()
+        waiter.deliver(None)

@@ -1,0 +1,244 @@
+"""The targets: which one a new connection goes to, how it is dialled, and what happens when one does not answer.
+
+What always holds: one connection tries each target at most once, in the balancer's order, and each address of a target's
+name within the dial timeout; the first that answers is used; the balancer hears of every success and failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from nodepass.config import Balancing, ProxyVersion
+from nodepass.errors import DialError
+from nodepass.log import WARN
+from nodepass.net.address import Address
+from nodepass.net.dial import Dial
+from nodepass.policy.balancing import balancer
+from nodepass.protocol.proxy_header import encode_v1, encode_v2
+from nodepass.relay.udp import TargetEnd
+from nodepass.transport.tcp_link import TcpLink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from nodepass.config import ClientConfig, ServerConfig
+    from nodepass.relay.udp import DatagramEnd
+    from nodepass.transport.base import Link
+    from nodepass.tunnel.resources import Resources
+    from nodepass.tunnel.upstream import Relay
+
+LOOPBACK = "localhost"
+"""Where a target without a host is."""
+
+
+class Targets:
+    """The targets of one instance, as an upstream of their own.
+
+    Args:
+        config: which they are, and how to spread over them.
+        resources: of the instance.
+    """
+
+    def __init__(self, config: ServerConfig | ClientConfig, resources: Resources) -> None:
+        self.endpoints = config.targets
+        self.relays: set[Relay] = set()
+        self.resources = resources
+        self._proxy = config.proxy
+        self._balancer = balancer(config.lbs, len(config.targets), resources.tunables.fallback_interval)
+        self._loop = asyncio.get_running_loop()
+        if config.lbs is Balancing.LOWEST_LATENCY and len(config.targets) > 1 and not config.notcp:
+            resources.tasks.start(self._probe(), "latency probe")
+
+    def open_tcp(
+        self, remote: Address, opened: Callable[[Link, set[Relay]], None], failed: Callable[[Exception], None]
+    ) -> Attempt:
+        """See `Upstream`; the PROXY header, if there is one, has been written to the link. Returns what can cancel it."""
+        return _TcpAttempt(self, remote, opened, failed)
+
+    def open_udp(
+        self, remote: Address, opened: Callable[[DatagramEnd, set[Relay]], None], failed: Callable[[Exception], None]
+    ) -> Attempt:
+        """See `Upstream`. While a target refuses and has never answered, the session moves on to the next."""
+        return _UdpAttempt(self, remote, opened, failed)
+
+    async def ping(self, index: int = 0) -> float:
+        """Seconds that a TCP connect to a target takes.
+
+        Raises:
+            DialError: it does not answer.
+        """
+        done: asyncio.Future[None] = self._loop.create_future()
+
+        def connected(sock: socket.socket, _: Address) -> None:
+            sock.close()
+            done.set_result(None)
+
+        endpoint = self.endpoints[index]
+        ips = await self.resources.resolver.resolve(endpoint.host or LOOPBACK)
+        begun = self._loop.time()
+        dial = Dial(
+            [Address(ip, endpoint.port) for ip in ips],
+            self.resources.tunables.tcp_dial_timeout,
+            self.resources.local,
+            connected,
+            done.set_exception,
+        )
+        try:
+            await done
+        finally:
+            dial.cancel()
+        return self._loop.time() - begun
+
+    async def _probe(self) -> None:
+        """Measure every target every report interval."""
+        while True:
+            for index in range(len(self.endpoints)):
+                try:
+                    latency: float | None = await self.ping(index)
+                except DialError:
+                    latency = None
+                self._balancer.measured(index, latency)
+            await asyncio.sleep(self.resources.tunables.report_interval)
+
+    # What an attempt asks.
+
+    def order(self) -> list[int]:
+        """Which targets to try, in this order."""
+        return list(self._balancer.order(self._loop.time()))
+
+    def header(self, source: Address, destination: Address, *, datagram: bool) -> bytes:
+        """The PROXY header of a connection or datagram, if there is to be one."""
+        if self._proxy is ProxyVersion.BINARY:
+            return encode_v2(source, destination, datagram=datagram)
+        # The text form knows no UDP.
+        return encode_v1(source, destination) if self._proxy is ProxyVersion.TEXT and not datagram else b""
+
+    def answered(self, index: int) -> None:
+        """An attempt found this target well."""
+        self._balancer.succeeded(index, self._loop.time())
+
+    def failed(self, index: int, error: Exception, *, last: bool) -> None:
+        """An attempt found this target not answering."""
+        self._balancer.failed(index, self._loop.time())
+        if not last:
+            self.resources.log.seldom("failover", WARN, "Target %s: %s; trying the next", self.endpoints[index], error)
+
+
+class Attempt(ABC):
+    """The search for one target that answers, for one user."""
+
+    def __init__(self, targets: Targets, timeout: float, failed: Callable[[Exception], None]) -> None:
+        self._targets = targets
+        self._timeout = timeout
+        self._failed = failed
+        self._left = list(reversed(targets.order()))
+        self._index = 0
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        """Give up; nothing is called any more."""
+        self._cancelled = True
+
+    @abstractmethod
+    def _found(self, addresses: list[Address]) -> None:
+        """The next target is at these addresses: go on there."""
+
+    def _next(self) -> None:
+        """Turn to the next target: at once where its addresses are known, else once they are."""
+        self._index = self._left.pop()
+        endpoint = self._targets.endpoints[self._index]
+        ips = self._targets.resources.resolver.known(endpoint.host or LOOPBACK)
+        if ips is None:
+            self._targets.resources.tasks.start(self._resolve(), f"resolve {endpoint.host}")
+        else:
+            self._found([Address(ip, endpoint.port) for ip in ips])
+
+    async def _resolve(self) -> None:
+        endpoint = self._targets.endpoints[self._index]
+        try:
+            async with asyncio.timeout(self._timeout):
+                ips = await self._targets.resources.resolver.resolve(endpoint.host)
+        except TimeoutError:
+            self._not_this(DialError(f"cannot resolve {endpoint.host} in time"))
+        except DialError as error:
+            self._not_this(error)
+        else:
+            if not self._cancelled:
+                self._found([Address(ip, endpoint.port) for ip in ips])
+
+    def _not_this(self, error: Exception) -> None:
+        if self._cancelled:
+            return
+        self._targets.failed(self._index, error, last=not self._left)
+        if self._left:
+            self._next()
+        else:
+            self._failed(error)
+
+
+class _TcpAttempt(Attempt):
+    def __init__(
+        self,
+        targets: Targets,
+        remote: Address,
+        opened: Callable[[Link, set[Relay]], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        super().__init__(targets, targets.resources.tunables.tcp_dial_timeout, failed)
+        self._remote = remote
+        self._opened = opened
+        self._dial: Dial | None = None
+        self._next()
+
+    def cancel(self) -> None:
+        super().cancel()
+        if self._dial is not None:
+            self._dial.cancel()
+
+    def _found(self, addresses: list[Address]) -> None:
+        self._dial = Dial(addresses, self._timeout, self._targets.resources.local, self._connected, self._not_this)
+
+    def _connected(self, sock: socket.socket, address: Address) -> None:
+        self._dial = None
+        self._targets.answered(self._index)
+        link = TcpLink(sock, self._targets.resources.buffers.encrypted, address)
+        link.write(self._targets.header(self._remote, address, datagram=False))
+        self._opened(link, self._targets.relays)
+
+
+class _UdpAttempt(Attempt):
+    def __init__(
+        self,
+        targets: Targets,
+        remote: Address,
+        opened: Callable[[DatagramEnd, set[Relay]], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        super().__init__(targets, targets.resources.tunables.udp_dial_timeout, failed)
+        self._remote = remote
+        self._opened = opened
+        self._end: TargetEnd | None = None
+        self._next()
+
+    def _found(self, addresses: list[Address]) -> None:
+        address = addresses[0]
+        resources = self._targets.resources
+        try:
+            sock = resources.local.open_socket(address, socket.SOCK_DGRAM)
+            sock.connect(address)
+        except OSError as error:
+            self._not_this(DialError(f"cannot send to {address}: {error.strerror or error}"))
+            return
+        header = self._targets.header(self._remote, address, datagram=True)
+        if self._end is None:
+            self._end = TargetEnd(sock, resources.datagrams, self._refused, header, resources.log)
+            self._failed = self._end.lost
+            self._opened(self._end, self._targets.relays)
+        else:
+            self._end.replace(sock, header)
+
+    def _refused(self, error: OSError) -> None:
+        self._not_this(DialError(f"cannot send to {self._targets.endpoints[self._index]}: {error.strerror or error}"))
