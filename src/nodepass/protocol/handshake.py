@@ -248,7 +248,8 @@ class ClientHandshake:
                 elif not isinstance(event, h11.InformationalResponse):
                     return None
         except h11.RemoteProtocolError as error:
-            raise self._failure(f"the server's answer is not HTTP: {error}") from error
+            # h11 quotes what it was sent, which may be long.
+            raise self._failure(f"the server's answer is not HTTP: {_one_line(str(error).encode())}") from error
 
     def _conclude(self) -> Agreement:
         refusal = self._refusal()

@@ -60,7 +60,8 @@ def answer_of(pieces: list[bytes], *, eof: bool = False) -> Answer:
     except HandshakeRefused as refusal:
         return refusal.status, refusal.reason
     except HandshakeError as error:
-        return "error" if str(error).isprintable() else "an error that cannot be shown"
+        fit_to_show = str(error).isprintable() and len(str(error)) < 300
+        return "error" if fit_to_show else "an error that cannot be shown"
     return agreement
 
 
@@ -186,6 +187,7 @@ class TestClient:
             (response("101 Switching Protocols", b"", "Upgrade: websocket"), "error"),
             (b"\x00\x00\x00\x00", "error"),
             (b"SSH-2.0-OpenSSH\r\n\r\n", "error"),
+            (b"SSH-2.0-" + b"long " * 1000 + b"\r\n\r\n", "error"),
             (b"", "error"),
             (b"HTTP/1.1 200 OK\r\nX: " + b"y" * RESPONSE_LIMIT + b"\r\n\r\n", "error"),
         ],
