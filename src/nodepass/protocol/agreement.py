@@ -1,0 +1,71 @@
+"""What server and client will do, as the server decides it and tells in its answer to the handshake (wire.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from nodepass.errors import HandshakeError
+from nodepass.protocol.json_object import parse_object
+
+_HIGHEST_MAX: Final = 1_000_000
+
+
+class Flow(Enum):
+    """Which end listens for user traffic (wire.md, "Roles and flow")."""
+
+    REVERSE = "-"
+    """The server listens, the client dials the targets."""
+    FORWARD = "+"
+    """The client listens, the server dials the targets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What the server decides and the client adopts.
+
+    Args:
+        flow: which end listens for users.
+        max: most pool connections, 1 to 1000000.
+        tls: 0 none, 1 self-signed certificate, 2 verified certificate.
+        type: pool transport: 0 TCP, 1 QUIC, 2 WebSocket, 3 HTTP/2.
+    """
+
+    flow: Flow
+    max: int
+    tls: int
+    type: int
+
+    def encode(self) -> bytes:
+        """Give the body of the server's answer, newline included."""
+        return f'{{"flow":"{self.flow.value}","max":{self.max},"tls":"{self.tls}","type":"{self.type}"}}\n'.encode()
+
+    @classmethod
+    def decode(cls, body: bytes) -> Agreement:
+        """Read the body of the server's answer. Unknown members are ignored.
+
+        Raises:
+            HandshakeError: it is not a JSON object, or one of the four members is missing or out of its range.
+        """
+        try:
+            members = parse_object(body)
+        except ValueError as error:
+            raise HandshakeError("the server's answer is not a JSON object") from error
+        try:
+            flow = Flow(members.get("flow"))
+        except ValueError as error:
+            raise HandshakeError("the server's answer has no known flow") from error
+        most = members.get("max")
+        # bool is an int to Python, but not to JSON.
+        if not isinstance(most, int) or isinstance(most, bool) or not 1 <= most <= _HIGHEST_MAX:
+            raise HandshakeError(f"the server's answer has no max in 1-{_HIGHEST_MAX}")
+        return cls(flow, most, tls=_digit(members, "tls", highest=2), type=_digit(members, "type", highest=3))
+
+
+def _digit(members: dict[str, object], name: str, *, highest: int) -> int:
+    value = members.get(name)
+    for number in range(highest + 1):
+        if value == str(number):
+            return number
+    raise HandshakeError(f'the server\'s answer has no {name} in "0"-"{highest}"')

@@ -1,0 +1,274 @@
+r"""The handshake: one HTTP/1.1 request and its answer (wire.md, "Handshake").
+
+The client proves that it has the tunnel key with a bearer token; the server answers with what both will do, the
+`Agreement`.
+h11 parses what the other end sends; what we send is written here, so that it is the same to the byte as a v1 peer's.
+
+Server: feed bytes to `ServerHandshake.receive` until it gives a `Verdict`, write `accept()` or `refuse()`, close.
+Client: write `ClientHandshake.request()`, feed bytes to `receive` until it gives an `Agreement`, close.
+
+What always holds:
+
+* at most `REQUEST_LIMIT` (server) or `RESPONSE_LIMIT` (client) bytes are looked at or kept;
+* how the bytes were cut into pieces makes no difference to the outcome: h11's own limit does not promise that, since it
+  lets an event through that is over the limit but comes in one piece, so both ends count what they hand to it;
+* the server has a verdict as soon as the head of the request is whole: a body could not change it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+import h11
+
+from nodepass.errors import HandshakeError, HandshakeRefused
+from nodepass.protocol.agreement import Agreement
+from nodepass.protocol.sniff import begins_like_http
+from nodepass.protocol.tunnel_key import key_bytes
+
+REQUEST_LIMIT: Final = 16 * 1024
+"""Most bytes a request's head may have."""
+
+RESPONSE_LIMIT: Final = 64 * 1024
+"""Most bytes a response may have, head and body."""
+
+_REASON_LIMIT: Final = 200
+
+
+def bearer_token(key: str) -> str:
+    """Give what a client shows to prove it has the tunnel key.
+
+    Returns:
+        HMAC-SHA256 of the empty message under ``key``, as lower-case hex.
+    """
+    return hmac.new(key_bytes(key), b"", hashlib.sha256).hexdigest()
+
+
+def looks_like_request(prefix: bytes) -> bool | None:
+    """Tell whether the first bytes of a connection to the tunnel port may begin a handshake.
+
+    A TLS pool connection begins with ``16``, and a client says nothing first on a plain one. A WebSocket pool
+    connection without TLS is an HTTP request too; only its headers tell it from a handshake.
+
+    Returns:
+        None while more bytes are needed to tell.
+    """
+    return begins_like_http(prefix)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the server makes of a request.
+
+    Args:
+        status: 200 when the request may be accepted, else the status to refuse it with.
+        text: the short text of a refusal; empty with 200.
+    """
+
+    status: HTTPStatus
+    text: str = ""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the request may be accepted."""
+        return self.status is HTTPStatus.OK
+
+
+_ACCEPTED: Final = Verdict(HTTPStatus.OK)
+_NOT_HTTP: Final = Verdict(HTTPStatus.BAD_REQUEST, "not an HTTP/1.1 request")
+_UNAUTHORIZED: Final = Verdict(HTTPStatus.UNAUTHORIZED, "wrong token")
+_NOT_FOUND: Final = Verdict(HTTPStatus.NOT_FOUND, "not found")
+_NOT_GET: Final = Verdict(HTTPStatus.METHOD_NOT_ALLOWED, "method not allowed")
+_TOO_LARGE: Final = Verdict(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "request too large")
+
+# Headers that RFC 9110 (sections 11.6.1 and 15.5.6) makes part of a refusal.
+_REFUSAL_HEADERS: Final = {
+    HTTPStatus.UNAUTHORIZED: "WWW-Authenticate: Bearer\r\n",
+    HTTPStatus.METHOD_NOT_ALLOWED: "Allow: GET\r\n",
+}
+
+
+class ServerHandshake:
+    """The server's side of one connection that may bring a handshake.
+
+    Args:
+        key: the tunnel key.
+    """
+
+    def __init__(self, key: str) -> None:
+        self._token = bearer_token(key).encode()
+        self._connection = h11.Connection(h11.SERVER, max_incomplete_event_size=REQUEST_LIMIT)
+        self._received = 0
+        self._verdict: Verdict | None = None
+
+    def receive(self, data: bytes) -> Verdict | None:
+        """Take the next bytes from the client.
+
+        Returns:
+            None while the request is not whole, then the verdict: 200; 400 for bytes that are not HTTP, 431 for a
+            request over `REQUEST_LIMIT`, 405 if the method is not GET, 404 if the path is not ``/``, 401 if the token
+            is missing or wrong. Bytes after the request change nothing.
+        """
+        # No bytes are not fed, because h11 takes them for the end of the stream.
+        if self._verdict is None and data:
+            self._verdict = self._feed(data[: REQUEST_LIMIT - self._received])
+        return self._verdict
+
+    def _feed(self, data: bytes) -> Verdict | None:
+        self._received += len(data)
+        try:
+            self._connection.receive_data(data)
+            event = self._connection.next_event()
+        except h11.RemoteProtocolError:
+            return _NOT_HTTP
+        if isinstance(event, h11.Request):
+            return self._judge(event)
+        return _TOO_LARGE if self._received == REQUEST_LIMIT else None
+
+    def _judge(self, request: h11.Request) -> Verdict:
+        if request.method != b"GET":
+            return _NOT_GET
+        if request.target.partition(b"?")[0] != b"/":
+            return _NOT_FOUND
+        credentials = next((value for name, value in request.headers if name == b"authorization"), b"")
+        scheme, _, token = credentials.partition(b" ")
+        if scheme.lower() != b"bearer" or not hmac.compare_digest(token.strip(), self._token):
+            return _UNAUTHORIZED
+        return _ACCEPTED
+
+    @staticmethod
+    def accept(agreement: Agreement, date: str) -> bytes:
+        """Write the whole answer to a request that is accepted.
+
+        Args:
+            agreement: what the client is told.
+            date: the time as ``email.utils.formatdate(usegmt=True)`` gives it.
+        """
+        return _response(HTTPStatus.OK, "Content-Type: application/json\r\n", date, agreement.encode())
+
+    @staticmethod
+    def refuse(status: int, text: str, date: str) -> bytes:
+        """Write the whole answer to a request that is refused.
+
+        Args:
+            status: an HTTP status: the verdict's, or another, such as 409 when a client is connected already.
+            text: why, in one line.
+            date: the time as ``email.utils.formatdate(usegmt=True)`` gives it.
+        """
+        status = HTTPStatus(status)
+        headers = _REFUSAL_HEADERS.get(status, "") + "Content-Type: text/plain; charset=utf-8\r\n"
+        return _response(status, headers, date, f"{text}\n".encode())
+
+
+def _response(status: HTTPStatus, headers: str, date: str, body: bytes) -> bytes:
+    # By hand, since h11 moves and re-cases Connection; nothing in here comes from the other end.
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\n{headers}"
+        f"Date: {date}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode("ascii") + body
+
+
+class ClientHandshake:
+    """The client's side of a handshake. Of no more use once it has raised.
+
+    Args:
+        host: the server name for the ``Host`` header.
+        key: the tunnel key.
+
+    Raises:
+        HandshakeError: ``host`` cannot stand in a header.
+    """
+
+    def __init__(self, host: str, key: str) -> None:
+        self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=RESPONSE_LIMIT)
+        try:
+            request = h11.Request(
+                method="GET", target="/", headers=[("Host", host), ("Authorization", f"Bearer {bearer_token(key)}")]
+            )
+        except (h11.LocalProtocolError, UnicodeEncodeError) as error:
+            raise HandshakeError(f"server name {host!r} cannot stand in a Host header") from error
+        head = self._connection.send(request) or b""
+        self._request = head + (self._connection.send(h11.EndOfMessage()) or b"")
+        self._received = 0
+        self._response: h11.Response | None = None
+        self._body = bytearray()
+        self._agreement: Agreement | None = None
+
+    def request(self) -> bytes:
+        """Give the whole request."""
+        return self._request
+
+    def receive(self, data: bytes) -> Agreement | None:
+        """Take the next bytes from the server.
+
+        Returns:
+            The agreement once the answer is whole, else None. Bytes after the answer change nothing.
+
+        Raises:
+            HandshakeRefused: the server answered with a status other than 200.
+            HandshakeError: the bytes are not an HTTP response, are over `RESPONSE_LIMIT`, or hold no agreement.
+        """
+        if self._agreement is None and data:
+            piece = data[: RESPONSE_LIMIT - self._received]
+            self._received += len(piece)
+            self._agreement = self._feed(piece)
+            if self._agreement is None and self._received == RESPONSE_LIMIT:
+                raise self._failure(f"the server's answer is over {RESPONSE_LIMIT} bytes")
+        return self._agreement
+
+    def receive_eof(self) -> Agreement:
+        """Learn that the server has closed the connection, which ends an answer that does not tell its length.
+
+        Raises:
+            HandshakeRefused: as `receive`.
+            HandshakeError: as `receive`, or the answer was not whole.
+        """
+        if self._agreement is None:
+            self._agreement = self._feed(b"")
+        if self._agreement is None:
+            raise self._failure("the server closed the connection before its answer was whole")
+        return self._agreement
+
+    def _feed(self, data: bytes) -> Agreement | None:
+        try:
+            self._connection.receive_data(data)
+            while True:
+                event = self._connection.next_event()
+                if isinstance(event, h11.Response):
+                    self._response = event
+                elif isinstance(event, h11.Data):
+                    self._body += event.data
+                elif isinstance(event, h11.EndOfMessage):
+                    return self._conclude()
+                elif not isinstance(event, h11.InformationalResponse):
+                    return None
+        except h11.RemoteProtocolError as error:
+            # h11 quotes what it was sent, which may be long.
+            raise self._failure(f"the server's answer is not HTTP: {_one_line(str(error).encode())}") from error
+
+    def _conclude(self) -> Agreement:
+        refusal = self._refusal()
+        if refusal is not None:
+            raise refusal
+        return Agreement.decode(bytes(self._body))
+
+    def _failure(self, text: str) -> HandshakeError:
+        # A refusal whose text is broken is still a refusal, and says more than how it broke.
+        return self._refusal() or HandshakeError(text)
+
+    def _refusal(self) -> HandshakeRefused | None:
+        if self._response is None or self._response.status_code == HTTPStatus.OK:
+            return None
+        reason = _one_line(bytes(self._body)) or _one_line(self._response.reason)
+        return HandshakeRefused(self._response.status_code, reason)
+
+
+def _one_line(raw: bytes) -> str:
+    """Make text from the other end fit for a log: one line, printable, short."""
+    text = " ".join(raw.decode("utf-8", "replace").split())
+    return "".join(character if character.isprintable() else "?" for character in text[:_REASON_LIMIT])

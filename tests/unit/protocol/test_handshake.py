@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nodepass.errors import HandshakeError, HandshakeRefused
+from nodepass.protocol.agreement import Agreement, Flow
+from nodepass.protocol.handshake import (
+    REQUEST_LIMIT,
+    RESPONSE_LIMIT,
+    ClientHandshake,
+    ServerHandshake,
+    Verdict,
+    bearer_token,
+    looks_like_request,
+)
+from tests.unit.protocol.chunks import cut, cuts, every_byte
+from tests.unit.protocol.vectors import examples, section, text
+
+KEY = "mykey"
+DATE = "Sun, 22 Nov 2026 13:29:22 GMT"
+AGREEMENT = Agreement(Flow.REVERSE, max=1024, tls=0, type=0)
+CAPTURED_REQUEST = text(section("captured"), "client_request").encode()
+CAPTURED_RESPONSE = text(section("captured"), "server_response").encode()
+TOKEN = bearer_token(KEY)
+
+
+def verdict_of(pieces: list[bytes]) -> Verdict | None:
+    server = ServerHandshake(KEY)
+    verdict = None
+    for piece in pieces:
+        verdict = server.receive(piece)
+    return verdict
+
+
+def status_of(data: bytes) -> int | None:
+    verdict = verdict_of([data])
+    return None if verdict is None else verdict.status
+
+
+def request(line: str = "GET / HTTP/1.1", *headers: str) -> bytes:
+    return "\r\n".join([line, "Host: none", *headers, "", ""]).encode()
+
+
+Answer = Agreement | tuple[int, str] | str | None
+
+
+def answer_of(pieces: list[bytes], *, eof: bool = False) -> Answer:
+    """Give what the client makes of a server's answer."""
+    client = ClientHandshake("none", KEY)
+    agreement = None
+    try:
+        for piece in pieces:
+            agreement = client.receive(piece)
+        if eof:
+            agreement = client.receive_eof()
+    except HandshakeRefused as refusal:
+        return refusal.status, refusal.reason
+    except HandshakeError as error:
+        fit_to_show = str(error).isprintable() and len(str(error)) < 300
+        return "error" if fit_to_show else "an error that cannot be shown"
+    return agreement
+
+
+def response(status_line: str, body: bytes, *headers: str) -> bytes:
+    return "\r\n".join([f"HTTP/1.1 {status_line}", *headers, "", ""]).encode() + body
+
+
+@pytest.mark.parametrize("row", examples("token"), ids=lambda row: text(row, "key")[:10])
+def test_tokens_match_the_vectors(row: dict[str, object]) -> None:
+    assert bearer_token(text(row, "key")) == text(row, "token")
+
+
+class TestServer:
+    def test_a_v1_request_is_accepted(self) -> None:
+        verdict = verdict_of([CAPTURED_REQUEST])
+        assert verdict is not None
+        assert verdict.accepted
+
+    def test_the_answer_is_that_of_v1_to_the_byte(self) -> None:
+        assert ServerHandshake.accept(AGREEMENT, DATE) == CAPTURED_RESPONSE
+
+    @pytest.mark.parametrize(
+        ("data", "status"),
+        [
+            (request("GET / HTTP/1.1", f"Authorization: Bearer {TOKEN}"), 200),
+            (request("GET /?later=1 HTTP/1.1", f"authorization: bearer  {TOKEN} "), 200),
+            (request("GET / HTTP/1.1", f"Authorization: Bearer {TOKEN}", "NodePass-Extension: 1 AAAA"), 200),
+            (request("GET / HTTP/1.1", f"Authorization: Bearer {TOKEN}") + b"\x00 and more", 200),
+            (request("GET / HTTP/1.1", f"Authorization: Bearer {TOKEN[:-1]}0"), 401),
+            (request("GET / HTTP/1.1", f"Authorization: Bearer {TOKEN.upper()}"), 401),
+            (request("GET / HTTP/1.1", f"Authorization: Basic {TOKEN}"), 401),
+            (request("GET / HTTP/1.1", f"Authorization: {TOKEN}"), 401),
+            (request("GET / HTTP/1.1", "Authorization: Bearer ü"), 401),
+            (request("GET / HTTP/1.1"), 401),
+            (request("GET /stream HTTP/1.1", f"Authorization: Bearer {TOKEN}"), 404),
+            (request("POST / HTTP/1.1", f"Authorization: Bearer {TOKEN}"), 405),
+            (request("POST /stream HTTP/1.1", "Content-Length: 5"), 405),
+            (b"GET / HTTP/1.1\r\n\r\n", 400),
+            (b"\x16\x03\x01\x00\xc8", 400),
+            (b"nonsense\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", 400),
+            (request("GET / HTTP/1.1", f"Authorization: Bearer {TOKEN}")[:-1], None),
+            (b"", None),
+        ],
+    )
+    def test_verdicts(self, data: bytes, status: int | None) -> None:
+        assert status_of(data) == status
+        assert verdict_of(every_byte(data)) == verdict_of([data])
+
+    def test_the_limit_is_the_same_however_the_bytes_come(self) -> None:
+        def padded(size: int) -> bytes:
+            empty = len(request("GET / HTTP/1.1", f"Authorization: Bearer {TOKEN}", "Padding: "))
+            return request("GET / HTTP/1.1", f"Authorization: Bearer {TOKEN}", "Padding: " + "x" * (size - empty))
+
+        for data, status in (padded(REQUEST_LIMIT), 200), (padded(REQUEST_LIMIT + 1), 431):
+            assert status_of(data) == status
+            assert verdict_of(every_byte(data)) == verdict_of([data])
+        assert status_of(b"A" * 1_000_000) == 431
+
+    @pytest.mark.parametrize(
+        ("status", "line", "header"),
+        [
+            (401, b"HTTP/1.1 401 Unauthorized\r\n", b"WWW-Authenticate: Bearer\r\n"),
+            (405, b"HTTP/1.1 405 Method Not Allowed\r\n", b"Allow: GET\r\n"),
+            (409, b"HTTP/1.1 409 Conflict\r\n", b"Content-Type: text/plain; charset=utf-8\r\n"),
+        ],
+    )
+    def test_refusals_are_whole_responses(self, status: int, line: bytes, header: bytes) -> None:
+        data = ServerHandshake.refuse(status, "another client is connected", DATE)
+        assert data.startswith(line + b"Connection: close\r\n")
+        assert header in data
+        assert answer_of([data]) == (status, "another client is connected")
+
+    @given(st.sampled_from([b"", CAPTURED_REQUEST[:-2], b"GET / HTTP/1.1\r\nHost: a\r\n"]), st.binary(), cuts)
+    def test_any_bytes_in_any_chunks_have_one_outcome(self, start: bytes, rest: bytes, places: list[int]) -> None:
+        data = start + rest
+        assert verdict_of(cut(data, places)) == verdict_of([data])
+
+
+class TestClient:
+    def test_the_request_is_what_a_server_accepts(self) -> None:
+        data = ClientHandshake("tunnel.example", KEY).request()
+        assert data == f"GET / HTTP/1.1\r\nHost: tunnel.example\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode()
+        assert status_of(data) == 200
+
+    @pytest.mark.parametrize("host", ["a\r\nX: y", "tünnel", "a\x00"])
+    def test_a_host_that_is_no_header_value_is_refused(self, host: str) -> None:
+        with pytest.raises(HandshakeError, match="Host header"):
+            ClientHandshake(host, KEY)
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            CAPTURED_RESPONSE,
+            CAPTURED_RESPONSE + b"trailing bytes",
+            response("200 OK", b"2d\r\n" + AGREEMENT.encode() + b"\r\n0\r\n\r\n", "Transfer-Encoding: chunked"),
+            response("103 Early Hints", b"") + CAPTURED_RESPONSE,
+        ],
+    )
+    def test_answers_that_tell_their_length(self, data: bytes) -> None:
+        assert answer_of([data]) == answer_of(every_byte(data)) == AGREEMENT
+
+    def test_an_answer_that_ends_with_the_connection(self) -> None:
+        data = response("200 OK", AGREEMENT.encode())
+        assert answer_of([data]) is None
+        assert answer_of([data], eof=True) == AGREEMENT
+        assert answer_of([CAPTURED_RESPONSE], eof=True) == AGREEMENT
+
+    @pytest.mark.parametrize(
+        ("data", "answer"),
+        [
+            (response("401 Unauthorized", b"Unauthorized\n", "Content-Length: 13"), (401, "Unauthorized")),
+            (response("502 Bad Gateway", b"", "Content-Length: 0"), (502, "Bad Gateway")),
+            (response("204 No Content", b""), (204, "No Content")),
+            (response("404 Not Found", b"two\r\n lines\x1b[31m"), (404, "two lines?[31m")),
+            (response("404 Not Found", b"\xff" + b"long " * 100_000), (404, ("�" + "long " * 99)[:200])),
+            (response("500 Oops", b"cut sh", "Content-Length: 100"), (500, "cut sh")),
+            (response("500 Oops", b"zz\r\n", "Transfer-Encoding: chunked"), (500, "Oops")),
+            (response("200 OK", b"{}", "Content-Length: 2"), "error"),
+            (response("200 OK", b"{", "Content-Length: 100"), "error"),
+            (response("200 OK", b" " * 100_000), "error"),
+            (response("101 Switching Protocols", b"", "Upgrade: websocket"), "error"),
+            (b"\x00\x00\x00\x00", "error"),
+            (b"SSH-2.0-OpenSSH\r\n\r\n", "error"),
+            (b"SSH-2.0-" + b"long " * 1000 + b"\r\n\r\n", "error"),
+            (b"", "error"),
+            (b"HTTP/1.1 200 OK\r\nX: " + b"y" * RESPONSE_LIMIT + b"\r\n\r\n", "error"),
+        ],
+    )
+    def test_refusals_and_broken_answers(self, data: bytes, answer: Answer) -> None:
+        assert answer_of([data], eof=True) == answer
+
+    @given(
+        st.sampled_from([b"", CAPTURED_RESPONSE[:-9], b"HTTP/1.1 401 No\r\n", b"HTTP/1.1 200 OK\r\n\r\n"]),
+        st.binary(),
+        cuts,
+        st.booleans(),
+    )
+    def test_any_bytes_in_any_chunks_have_one_outcome(
+        self, start: bytes, rest: bytes, places: list[int], eof: bool
+    ) -> None:
+        data = start + rest
+        assert answer_of(cut(data, places), eof=eof) == answer_of([data], eof=eof)
+
+
+def test_what_may_be_a_request() -> None:
+    assert looks_like_request(b"GET / HT") is True
+    assert looks_like_request(b"GE") is None
+    assert looks_like_request(b"") is None
+    assert looks_like_request(b"\x16\x03\x01") is False
+
+
+def test_a_verdict_tells_whether_it_accepts() -> None:
+    assert Verdict(HTTPStatus.OK).accepted
+    assert not Verdict(HTTPStatus.CONFLICT, "busy").accepted
