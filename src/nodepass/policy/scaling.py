@@ -52,21 +52,6 @@ class PoolScaling:
         self.capacity = self._lowest()
         self.interval = min_interval
 
-    def limit(self, maximum: int) -> None:
-        """Adopt the maximum the server told in the handshake.
-
-        Args:
-            maximum: most connections to keep, 1 or more.
-
-        Raises:
-            ValueError: ``maximum`` is below 1.
-        """
-        if maximum < 1:
-            message = "maximum must be at least 1"
-            raise ValueError(message)
-        self._maximum = maximum
-        self.capacity = max(self._lowest(), min(self.capacity, maximum))
-
     def after_refill(self, created: int, idle: int) -> None:
         """Learn from a periodic refill.
 
@@ -102,6 +87,14 @@ class PoolScaling:
             opening: connections that are being opened.
         """
         return max(0, min(self.capacity - idle - opening, self._parallel - opening))
+
+    def at_rest(self, idle: int) -> bool:
+        """Whether there is nothing to refill and nothing to shrink, so that no interval need be waited for.
+
+        Args:
+            idle: connections that are ready.
+        """
+        return self.capacity == self._lowest() and idle >= self.capacity
 
     def _lowest(self) -> int:
         return min(self._minimum, self._maximum)

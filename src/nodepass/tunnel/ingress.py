@@ -1,64 +1,34 @@
-"""A user arrives: may it come in, is there a slot, a way to a target; then relay.
+"""A TCP user arrives: may it come in, is there a slot, a way to a target; then relay.
 
-`TcpIngress` and `UdpIngress` take users from bound sockets and ask an `Upstream` for the way on. The order of the checks is
-the order of the methods. What has been refused costs no slot and no pool connection.
+The order of the checks is the order of the methods. What has been refused costs no slot and no pool connection.
 """
 
 from __future__ import annotations
 
-import asyncio
-import ipaddress
-import socket
 from typing import TYPE_CHECKING
 
 from nodepass.config import Blocked
-from nodepass.errors import ProtocolError, ProxyHeaderError
 from nodepass.log import DEBUG, WARN
-from nodepass.net.address import Address, SocketAddress, from_socket
+from nodepass.net.address import Address
 from nodepass.net.listen import TcpListener
 from nodepass.net.peek import Peek
-from nodepass.net.udp import UdpSocket
-from nodepass.protocol.proxy_header import MAX_HEADER, ProxyHeaderParser
-from nodepass.protocol.sniff import Sniffer, Verdict
+from nodepass.protocol.proxy_header import V2_LIMIT, ProxyHeaderParser
+from nodepass.protocol.sniff import Sniffer
 from nodepass.relay.tcp import TcpRelay
-from nodepass.relay.udp import UdpRelay, UserEnd, too_large
 from nodepass.transport.tcp_link import TcpLink
 from nodepass.transport.tls_link import TlsLink
+from nodepass.tunnel.admission import Admission
 
 if TYPE_CHECKING:
-    from nodepass.config import ClientConfig, IPNetwork, ServerConfig
+    import socket
+    from collections.abc import Callable
+
+    from nodepass.config import ClientConfig, ServerConfig
     from nodepass.net.certificates import CertificateSource
-    from nodepass.relay.udp import DatagramEnd
+    from nodepass.protocol.sniff import Verdict
     from nodepass.transport.base import Link
     from nodepass.tunnel.resources import Resources
     from nodepass.tunnel.upstream import Relay, Upstream
-
-PENDING_DATAGRAMS = 64
-"""Datagrams of one user kept while the way to the target is being opened."""
-
-
-class Admission:
-    """Who may come in: `allow`, `deny`, and who must say where it comes from (`proxyin`)."""
-
-    def __init__(self, config: ServerConfig | ClientConfig) -> None:
-        self._allow = config.allow
-        self._deny = config.deny
-        self._proxies = config.proxyin
-
-    def admits(self, remote: Address) -> bool:
-        """Whether a user from here is taken; deny wins."""
-        if not self._allow and not self._deny:
-            return True
-        return not _within(remote, self._deny) and (not self._allow or _within(remote, self._allow))
-
-    def is_proxy(self, remote: Address) -> bool:
-        """Whether what comes from here must begin with a PROXY header."""
-        return bool(self._proxies) and _within(remote, self._proxies)
-
-
-def _within(remote: Address, networks: tuple[IPNetwork, ...]) -> bool:
-    ip = ipaddress.ip_address(remote.ip)
-    return any(ip in network for network in networks)
 
 
 class TcpIngress:
@@ -93,11 +63,12 @@ class TcpIngress:
 
     def _accepted(self, sock: socket.socket, remote: Address) -> None:
         if self._admission.is_proxy(remote):
-            _ProxyHeader(sock, remote, self)
+            timeout = self._resources.tunables.handshake_timeout
+            _ProxyHeader(sock, remote, timeout, self._admit, self._refuse_proxy)
         else:
-            self.admit(sock, remote)
+            self._admit(sock, remote)
 
-    def admit(self, sock: socket.socket, remote: Address) -> None:
+    def _admit(self, sock: socket.socket, remote: Address) -> None:
         """Take this user in, if it may come and there is a slot."""
         log = self._resources.log
         if not self._admission.admits(remote):
@@ -120,7 +91,7 @@ class TcpIngress:
         else:
             self._send_on(TcpLink(sock, self._resources.buffers.encrypted, remote))
 
-    def refuse_proxy(self, remote: Address, error: Exception) -> None:
+    def _refuse_proxy(self, remote: Address, error: Exception) -> None:
         """A trusted proxy's connection did not begin as it must."""
         self._resources.log.seldom("proxyin", WARN, "Refused a connection from the proxy %s: %s", remote.ip, error)
 
@@ -132,22 +103,83 @@ class TcpIngress:
         self._resources.log.seldom("tls user", WARN, "TLS handshake with the user at %s: %s", link.remote, error)
 
     def _send_on(self, near: Link) -> None:
-        def opened(far: Link, relays: set[Relay]) -> None:
-            relay = TcpRelay(near, far, self._resources.meter, ended)
-            relays.add(relay)
-            self._started = relays
-            if self._block:
-                relay.start_sniffing(self._sniffer(), refused)
-            else:
-                relay.start()
+        sniffer = None
+        if self._block:
+            block = self._block
+            sniffer = Sniffer(socks=Blocked.SOCKS in block, http=Blocked.HTTP in block, tls=Blocked.TLS in block)
+        user = _TcpUser(near, sniffer, self._resources)
+        self._upstream.open_tcp(near.remote, user.opened, user.failed)
 
-        def failed(error: Exception) -> None:
-            self._resources.log.seldom("no way", WARN, "Refused the user at %s: %s", near.remote, error)
-            near.abort()
-            self._resources.meter.end(udp=False)
 
-        self._upstream.open_tcp(near.remote, opened, failed)
+class _TcpUser:
+    """One user that has been admitted, from the search for a way on to the end of its relay."""
 
-    def _sniffer(self) -> Sniffer:
-        block = self._block
-        return Sniffer(socks=Blocked.SOCKS in block, http=Blocked.HTTP in block, tls=Blocked.TLS in block)
+    __slots__ = ("_near", "_relays", "_resources", "_sniffer")
+
+    def __init__(self, near: Link, sniffer: Sniffer | None, resources: Resources) -> None:
+        self._near = near
+        self._sniffer = sniffer
+        self._resources = resources
+        self._relays: set[Relay] = set()
+
+    def opened(self, far: Link, relays: set[Relay]) -> None:
+        """There is a way on."""
+        self._relays = relays
+        relay = TcpRelay(self._near, far, self._resources.meter, self._ended)
+        relays.add(relay)
+        if self._sniffer is None:
+            relay.start()
+        else:
+            relay.start_sniffing(self._sniffer, self._blocked)
+
+    def failed(self, error: Exception) -> None:
+        """There is none."""
+        self._resources.log.seldom("no way", WARN, "Refused the user at %s: %s", self._near.remote, error)
+        self._near.abort()
+        self._resources.meter.end(udp=False)
+
+    def _blocked(self, verdict: Verdict) -> None:
+        self._resources.log.seldom("blocked", WARN, "Blocked %s from %s", verdict.name, self._near.remote)
+
+    def _ended(self, relay: TcpRelay, error: Exception | None) -> None:
+        self._relays.discard(relay)
+        self._resources.meter.end(udp=False)
+        if self._resources.log.shows(DEBUG):
+            self._resources.log.debug("Exchange complete: %s: %s", self._near.remote, error or "ended")
+
+
+class _ProxyHeader:
+    """A connection from a trusted proxy, whose first bytes say who the user is.
+
+    The header is taken off the socket and nothing behind it, so that TLS or anything else can follow.
+    """
+
+    __slots__ = ("_admit", "_parser", "_refuse", "_remote")
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        remote: Address,
+        timeout: float,
+        admit: Callable[[socket.socket, Address], None],
+        refuse: Callable[[Address, Exception], None],
+    ) -> None:
+        self._remote = remote
+        self._admit = admit
+        self._refuse = refuse
+        self._parser = ProxyHeaderParser()
+        Peek(sock, V2_LIMIT, timeout, self._examine, self._done, self._failed)
+
+    def _examine(self, data: bytes) -> int | None:
+        header = self._parser.feed(data)
+        if header is None:
+            return None
+        if header.source is not None:
+            self._remote = Address(*header.source)
+        return len(data) - len(self._parser.rest)
+
+    def _done(self, sock: socket.socket) -> None:
+        self._admit(sock, self._remote)
+
+    def _failed(self, error: Exception) -> None:
+        self._refuse(self._remote, error)
