@@ -1,3 +1,71 @@
-"""A tunnel for TCP and UDP."""
+"""A tunnel for TCP and UDP: server, client and single-end forwarder from one URL.
+
+    import nodepass
+
+    async with nodepass.Server("server://key@:10101/127.0.0.1:8080?tls=1") as server:
+        await server.connected()
+        print(server.stats)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nodepass.config import ClientConfig, MasterConfig, ServerConfig, Tunables, parse_url, to_url
+from nodepass.errors import (
+    ConfigError,
+    DialError,
+    HandshakeError,
+    HandshakeRefused,
+    ListenError,
+    NodePassError,
+    ProtocolError,
+    ProxyHeaderError,
+    SessionError,
+    SignalError,
+    TunnelError,
+)
+
+if TYPE_CHECKING:
+    from nodepass.tunnel.client import Client
+    from nodepass.tunnel.forward import Forwarder
+    from nodepass.tunnel.instance import Stats
+    from nodepass.tunnel.server import Server
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Client",
+    "ClientConfig",
+    "ConfigError",
+    "DialError",
+    "Forwarder",
+    "HandshakeError",
+    "HandshakeRefused",
+    "ListenError",
+    "MasterConfig",
+    "NodePassError",
+    "ProtocolError",
+    "ProxyHeaderError",
+    "Server",
+    "ServerConfig",
+    "SessionError",
+    "SignalError",
+    "Stats",
+    "Tunables",
+    "TunnelError",
+    "__version__",
+    "parse_url",
+    "to_url",
+]
+
+_HOME = {"Client": "client", "Forwarder": "forward", "Server": "server", "Stats": "instance"}
+
+
+def __getattr__(name: str) -> object:
+    """Import a mode when it is first asked for: `nodepass --version` and a master need none of them."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'nodepass' has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415 - only needed here
+
+    return getattr(import_module(f"nodepass.tunnel.{_HOME[name]}"), name)

@@ -37,6 +37,8 @@ _BYTES_PER_SECOND_IN_A_MBIT: Final = 125_000
 class TunnelConfig:
     """What a server and a client have in common.
 
+    Of a dual-end client, `tls`, `type` and `max` do not count: the server tells it what they are.
+
     Args:
         secret: the tunnel key.
         key_is_default: whether the URL gave no key, so that `secret` is derived from the tunnel port and is no secret.
@@ -54,8 +56,10 @@ class TunnelConfig:
     tls: TlsMode = params.TLS.default
     crt: str = params.CRT.default
     key: str = params.KEY.default
+    type: PoolTransport = params.TYPE.default
     mode: RunMode = params.MODE.default
     dns: float = params.DNS.default
+    max: int = params.MAX.default
     rate: int = params.RATE.default
     slot: int = params.SLOT.default
     proxy: ProxyVersion = params.PROXY.default
@@ -83,9 +87,6 @@ class ServerConfig(TunnelConfig):
     """A tunnel's server."""
 
     scheme: ClassVar[Mode] = Mode.SERVER
-
-    type: PoolTransport = params.TYPE.default
-    max: int = params.MAX.default
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

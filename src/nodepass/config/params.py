@@ -32,10 +32,9 @@ from nodepass.config.values import (
     TlsMode,
 )
 
-_SERVER: Final = frozenset({Mode.SERVER})
 _CLIENT: Final = frozenset({Mode.CLIENT})
 _MASTER: Final = frozenset({Mode.MASTER})
-_TUNNEL: Final = _SERVER | _CLIENT
+_TUNNEL: Final = _CLIENT | {Mode.SERVER}
 _EVERY: Final = _TUNNEL | _MASTER
 _SINGLE_END: Final = {Mode.CLIENT: "single-end"}
 _TOLD_BY_SERVER: Final = {Mode.CLIENT: "told by the server"}
@@ -64,7 +63,7 @@ KEY: Final = Parameter(
 TYPE: Final = Parameter(
     "type",
     "pool transport: 0 TCP, 1 QUIC, 2 WebSocket, 3 HTTP/2",
-    _SERVER,
+    _TUNNEL,
     Choice(PoolTransport),
     PoolTransport.TCP,
     remarks=_TOLD_BY_SERVER,
@@ -79,7 +78,7 @@ MODE: Final = Parameter(
 )
 DNS: Final = Parameter("dns", "how long a resolved name is kept; 0 asks every time", _TUNNEL, Duration(), 300.0)
 MIN: Final = Parameter("min", "pool connections the client keeps ready", _CLIENT, Integer(1, 65535), 64)
-MAX: Final = Parameter("max", "most pool connections", _SERVER, Integer(1, 65535), 1024, remarks=_TOLD_BY_SERVER)
+MAX: Final = Parameter("max", "most pool connections", _TUNNEL, Integer(1, 65535), 1024, remarks=_TOLD_BY_SERVER)
 RATE: Final = Parameter("rate", "Mbit/s for the instance, each direction; 0 no limit", _TUNNEL, Integer(0), 0)
 SLOT: Final = Parameter(
     "slot", "most concurrent connections, TCP and UDP together; 0 no limit", _TUNNEL, Integer(0), 65536

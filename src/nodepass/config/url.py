@@ -97,9 +97,7 @@ def _build(parts: SplitUrl) -> Config:
     values = ParameterValues(split_query(parts.mode, parts.query))
     config: ServerConfig | ClientConfig
     if parts.mode is Mode.SERVER:
-        config = replace(
-            _tunnel(ServerConfig, parts, address, targets, values), type=values[params.TYPE], max=values[params.MAX]
-        )
+        config = _tunnel(ServerConfig, parts, address, targets, values)
     else:
         config = replace(
             _tunnel(ClientConfig, parts, address, targets, values), min=values[params.MIN], sni=values[params.SNI]
@@ -122,8 +120,10 @@ def _tunnel(
         tls=values[params.TLS],
         crt=values[params.CRT],
         key=values[params.KEY],
+        type=values[params.TYPE],
         mode=values[params.MODE],
         dns=values[params.DNS],
+        max=values[params.MAX],
         rate=values[params.RATE],
         slot=values[params.SLOT],
         proxy=values[params.PROXY],

@@ -28,15 +28,16 @@ class PooledLink:
     Args:
         id: its connection ID.
         link: the connection itself.
+        early: what has been read from it.
     """
 
     __slots__ = ("_pool", "early", "ended", "id", "link", "lost")
 
-    def __init__(self, pool: Pool, connection_id: ConnectionId, link: Link) -> None:
+    def __init__(self, pool: Pool, connection_id: ConnectionId, link: Link, early: bytes) -> None:
         self._pool = pool
         self.id = connection_id
         self.link = link
-        self.early = b""
+        self.early = early
         self.ended = False
         self.lost: Callable[[], None] | None = None
 
@@ -113,13 +114,15 @@ class Pool:
     def __contains__(self, connection_id: str) -> bool:
         return connection_id in self._idle or connection_id in self._early
 
-    def add(self, connection_id: ConnectionId, link: Link) -> None:
-        """Take in a connection whose ID has been agreed on."""
+    def add(self, connection_id: ConnectionId, link: Link, early: bytes = b"") -> None:
+        """Take in a connection whose ID has been agreed on; `early` are bytes that came right behind the ID."""
         if self._closed or connection_id in self:
             link.abort()
             return
-        pooled = PooledLink(self, connection_id, link)
+        pooled = PooledLink(self, connection_id, link, early)
         link.attach(pooled)
+        if early:
+            link.pause_reading()
         waiter = self._waiters.pop(connection_id, None)
         if waiter is not None:
             waiter.timer.cancel()
@@ -128,6 +131,8 @@ class Pool:
             return
         self._idle[connection_id] = pooled
         self._added()
+        if early:
+            self.spoke_early(pooled)
 
     def incoming_get(self) -> PooledLink | None:
         """An idle connection of any ID, the freshest there is; None where there is none."""

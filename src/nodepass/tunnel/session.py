@@ -112,7 +112,6 @@ class Session:
         self._verified = not encrypted
         self._verify_sent = not encrypted
         self._verifying: dict[ConnectionId, Link] = {}
-        self._verify_timer: asyncio.TimerHandle | None = None
         self.peer = peer
         self.pool = Pool(
             self._connection_added, owner.connection_taken, owner.idle_spoke, resources.tunables.pool_get_timeout
@@ -120,6 +119,8 @@ class Session:
         self.relays: set[Relay] = set()
         self.ended: asyncio.Future[SessionError] = self._loop.create_future()
         self.ready = False
+        patience = resources.tunables.handshake_timeout
+        self._timer = self._loop.call_later(patience, self.end, SessionError("no control channel came up in time"))
 
     @property
     def has_control(self) -> bool:
@@ -144,9 +145,11 @@ class Session:
             writable=lambda: self._owner.session_has_room(self),
             closed=self.end,
         )
+        self._timer.cancel()
         if not self._verified:
             patience = SILENT_INTERVALS * self._resources.tunables.report_interval
-            self._verify_timer = self._loop.call_later(patience, self._not_verified)
+            reason = SessionError("the peer did not verify the TLS certificate")
+            self._timer = self._loop.call_later(patience, self.end, reason)
         self._control.start(early)
         self._send_verify()
         self._become_ready()
@@ -157,8 +160,7 @@ class Session:
             return
         self.ended.set_result(reason)
         self.ready = False
-        if self._verify_timer is not None:
-            self._verify_timer.cancel()
+        self._timer.cancel()
         if self._control is not None:
             self._control.close()
         self.pool.close()
@@ -167,6 +169,11 @@ class Session:
         for relay in tuple(self.relays):
             relay.abort()
         self._owner.session_ended(self, reason)
+
+    def drain(self) -> None:
+        """Take part in no more users' connections; those in progress go on."""
+        self.ready = False
+        self.pool.close()
 
     def prove_alive(self, proven: Callable[[], None]) -> None:
         """Call `proven` if the peer gives a sign of life."""
@@ -252,9 +259,5 @@ class Session:
             return
         self._resources.log.info("TLS certificate verified: %s", seen_by_peer)
         self._verified = True
-        if self._verify_timer is not None:
-            self._verify_timer.cancel()
+        self._timer.cancel()
         self._become_ready()
-
-    def _not_verified(self) -> None:
-        self.end(SessionError("the peer did not verify the TLS certificate"))

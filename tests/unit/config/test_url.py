@@ -181,7 +181,6 @@ def test_server_name(address: str, query: str, name: str) -> None:
         ("server://:1/a:2?NOTCP=1", "unknown parameter=NOTCP: did you mean notcp?"),
         ("server://:1/a:2?min=1", "min=1: not a parameter of a server, only of a client; leave it out"),
         ("client://:1/a:2?dashboard=1", "dashboard=1: not a parameter of a client, only of a master; leave it out"),
-        ("client://:1/a:2?type=0", "type=0: a client is told by the server; leave it out"),
         ("master://:1?slot=1", "slot=1: not a parameter of a master, only of a server or client; leave it out"),
         ("master://:1?zz=1", "unknown parameter=zz: a master takes log, tls, crt, key, dashboard"),
         ("server://:1/a:2?tls=1&log=info&tls=1", "tls=1: expected once, not repeated"),

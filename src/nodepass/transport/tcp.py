@@ -1,0 +1,107 @@
+"""Pool transport 0: a TCP connection per user, with TLS 1.3 inside when the server says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nodepass.net.dial import Dial
+from nodepass.transport.tcp_link import TcpLink
+from nodepass.transport.tls_link import TlsLink
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+    from collections.abc import Callable
+
+    from nodepass.net.address import Address
+    from nodepass.net.dial import LocalAddress
+    from nodepass.transport.base import Link
+    from nodepass.transport.tls_link import TlsBuffers
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTls:
+    """How the client's end of a pool connection does TLS.
+
+    Args:
+        context: what is asked of the server.
+        hostname: name to ask for, and to verify if the context says so; None asks for none.
+    """
+
+    context: ssl.SSLContext
+    hostname: str | None
+
+
+class TcpDialer:
+    """Opens pool connections.
+
+    Args:
+        server: where to.
+        timeout: seconds for TCP, and again for TLS.
+        local: where from.
+        buffers: what links read into.
+        tls: None for plain connections.
+    """
+
+    def __init__(
+        self, server: Address, timeout: float, local: LocalAddress, buffers: TlsBuffers, tls: ClientTls | None
+    ) -> None:
+        self._server = server
+        self._timeout = timeout
+        self._local = local
+        self._buffers = buffers
+        self._tls = tls
+
+    def open(self, opened: Callable[[Link], None], failed: Callable[[Exception], None]) -> Callable[[], None]:
+        """See `Dialer`."""
+        return _Opening(self._server, self._timeout, self._local, self._buffers, self._tls, opened, failed).cancel
+
+
+class _Opening:
+    """One connection on the way: first TCP, then TLS."""
+
+    __slots__ = ("_buffers", "_cancel", "_failed", "_opened", "_timeout", "_tls")
+
+    def __init__(
+        self,
+        server: Address,
+        timeout: float,
+        local: LocalAddress,
+        buffers: TlsBuffers,
+        tls: ClientTls | None,
+        opened: Callable[[Link], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        self._timeout = timeout
+        self._buffers = buffers
+        self._tls = tls
+        self._opened = opened
+        self._failed = failed
+        self._cancel = Dial((server,), timeout, local, self._connected, failed).cancel
+
+    def cancel(self) -> None:
+        """Give up; nothing is called any more."""
+        self._cancel()
+
+    def _connected(self, sock: socket.socket, address: Address) -> None:
+        if self._tls is None:
+            self._opened(TcpLink(sock, self._buffers.encrypted, address))
+            return
+        link = TlsLink(
+            sock,
+            self._buffers,
+            self._tls.context,
+            server_side=False,
+            server_hostname=self._tls.hostname,
+            timeout=self._timeout,
+            ready=self._encrypted,
+            remote=address,
+        )
+        self._cancel = link.abort
+
+    def _encrypted(self, link: TlsLink, error: Exception | None) -> None:
+        if error is None:
+            self._opened(link)
+        else:
+            self._failed(error)

@@ -1,0 +1,207 @@
+"""The client: dials a server, fills a pool to it, and serves as the other end of its tunnel.
+
+With `mode=1`, or `mode=0` where the tunnel address can be bound here, there is no server: it forwards as a single end.
+Which of the two it is, is decided once; after that, a session that ends is followed by another, and nothing else changes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nodepass.config import PoolTransport, RunMode, TlsMode
+from nodepass.errors import DialError, HandshakeError, ListenError, SessionError
+from nodepass.net.certificates import client_context
+from nodepass.net.dial import LocalAddress
+from nodepass.policy.scaling import PoolScaling
+from nodepass.protocol.agreement import Agreement, Flow
+from nodepass.protocol.conn_id import CONTROL, ConnectionId
+from nodepass.protocol.signals import SignalCodec
+from nodepass.transport.tcp import ClientTls, TcpDialer
+from nodepass.tunnel.egress import Egress
+from nodepass.tunnel.filler import Filler
+from nodepass.tunnel.forward import Forwarder
+from nodepass.tunnel.handshake import shake_hands
+from nodepass.tunnel.ports import UserPorts, bind_for_users
+from nodepass.tunnel.session import Session, SessionOwner
+from nodepass.tunnel.switchboard import Switchboard
+from nodepass.tunnel.targets import Targets
+
+if TYPE_CHECKING:
+    import logging
+
+    from nodepass.config import ClientConfig, Tunables
+    from nodepass.net.address import Address
+    from nodepass.transport.base import Link
+    from nodepass.tunnel.pool import PooledLink
+
+
+class Client(Forwarder, SessionOwner):
+    """The client's end of a tunnel, or a single-end forwarder where the URL makes it one.
+
+    Args:
+        url: `client://…`, or the configuration that `nodepass.parse_url` made of one.
+        tunables: the NP_* settings; of the environment unless given.
+        logger: where log lines go; the standard library's logger `nodepass` unless given.
+
+    Raises:
+        ConfigError: the URL or the environment is wrong.
+    """
+
+    def __init__(
+        self, url: str | ClientConfig, *, tunables: Tunables | None = None, logger: logging.Logger | None = None
+    ) -> None:
+        super().__init__(url, tunables=tunables, logger=logger)
+        self._codec = SignalCodec(self.config.secret.reveal())
+        self._run_mode = self.config.mode
+        self._session: Session | None = None
+        self._filler: Filler | None = None
+        self._flow: Flow | None = None
+        self._user_ports: UserPorts | None = None
+        self._switchboard: Switchboard
+        self._targets: Targets | None = None
+
+    # Its life.
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        self._switchboard = Switchboard(self._resources)
+
+    async def _run(self) -> None:
+        if self._run_mode is not RunMode.FORWARD_OR_DUAL_END:
+            ports = await self._bind_as_single_end()
+            if ports is not None:
+                await self._forward(ports)
+        await self._tunnel()
+
+    async def _bind_as_single_end(self) -> UserPorts | None:
+        """Bind the tunnel address; None, once and for all, where it is a server's."""
+        try:
+            ports = await bind_for_users(self.config.tunnel, self.config, self._resources)
+        except (ListenError, DialError) as error:
+            if self._run_mode is RunMode.REVERSE_OR_SINGLE_END:
+                raise
+            if isinstance(error, DialError):
+                raise
+            self._log.info("%s: it is the server's", error)
+            self._run_mode = RunMode.FORWARD_OR_DUAL_END
+            return None
+        self._run_mode = RunMode.REVERSE_OR_SINGLE_END
+        return ports
+
+    async def _tunnel(self) -> None:
+        """One session with the server, from the handshake to its end, which it raises."""
+        self._log.info("Shaking hands with the server at %s", self.config.tunnel)
+        agreement, server = await shake_hands(self.config, self._resources)
+        self._log.info("The server decides: %s", agreement.encode().decode().rstrip())
+        if agreement.type != PoolTransport.TCP:
+            raise HandshakeError(f"the server uses pool transport {agreement.type}, which this version does not have")
+        await self._adopt_flow(agreement.flow)
+        session = self._session = self._begin_session(agreement, server)
+        self._is_ready.set()
+        raise await session.ended
+
+    async def _adopt_flow(self, flow: Flow) -> None:
+        """Bind the target address if users come in here. It stays bound from session to session."""
+        if flow is not self._flow and self._user_ports is not None:
+            self._user_ports.close()
+            self._user_ports = None
+        self._flow = flow
+        if flow is Flow.FORWARD and self._user_ports is None:
+            ports = await bind_for_users(self.config.targets[0], self.config, self._resources)
+            self._user_ports = ports
+            ports.open(self._switchboard, self.config, self._resources)
+            self._log.info("Bound %s: users come in here", self.config.targets[0])
+        elif flow is Flow.REVERSE and self._targets is None:
+            self._targets = Targets(self.config, self._resources)
+
+    def _begin_session(self, agreement: Agreement, server: Address) -> Session:
+        session = Session(
+            server,
+            self._codec,
+            encrypted=agreement.tls != TlsMode.NONE,
+            egress=Egress(self.config, self._targets, self._resources) if self._targets is not None else None,
+            owner=self,
+            resources=self._resources,
+        )
+        self._switchboard.add(session)
+        tunables = self._tunables
+        scaling = PoolScaling(
+            self.config.min, agreement.max, tunables.min_pool_interval, tunables.max_pool_interval
+        )
+        local = LocalAddress(None, self._log)
+        dialer = TcpDialer(server, tunables.tcp_dial_timeout, local, self._resources.buffers, self._tls(agreement))
+        self._filler = Filler(session.pool, scaling, dialer, self._resources, self._identified)
+        self._filler.refill()
+        return session
+
+    def _tls(self, agreement: Agreement) -> ClientTls | None:
+        if agreement.tls == TlsMode.NONE:
+            return None
+        verify = agreement.tls == TlsMode.FILES
+        host = self.config.tunnel.host
+        name = self.config.sni or (host if verify or self.config.tunnel.ip is None else "")
+        return ClientTls(client_context(verify=verify), name or None)
+
+    def _identified(self, connection_id: ConnectionId, link: Link, rest: bytes) -> None:
+        session = self._session
+        if session is None or session.ended.done():
+            link.abort()
+        elif connection_id != CONTROL:
+            session.pool.add(connection_id, link, rest)
+        elif session.has_control:
+            self._log.warn("The server assigned the control channel twice")
+            link.abort()
+        else:
+            session.start_control(link, rest)
+
+    def _take_no_more(self) -> None:
+        super()._take_no_more()
+        if self._filler is not None:
+            self._filler.close()
+        if self._user_ports is not None:
+            self._user_ports.close()
+        self._switchboard.close()
+        if self._session is not None:
+            self._session.drain()
+
+    def _close(self) -> None:
+        super()._close()
+        if self._filler is not None:
+            self._filler.close()
+        if self._session is not None:
+            self._session.end(SessionError("the client is closing"))
+
+    def _mode(self) -> int:
+        return {RunMode.AUTO: 0, RunMode.REVERSE_OR_SINGLE_END: 1, RunMode.FORWARD_OR_DUAL_END: 2}[self._run_mode]
+
+    def _peers(self) -> tuple[int, int, float]:
+        session = self._session
+        if session is None or session.ended.done():
+            return super()._peers()
+        return int(session.ready), session.pool.active, session.ping
+
+    # What the session tells.
+
+    def connection_taken(self) -> None:
+        if self._filler is not None:
+            self._filler.refill()
+
+    def idle_spoke(self, pooled: PooledLink) -> bool:
+        """See `SessionOwner`: a server that takes in users may send their bytes before it names the connection."""
+        return self._flow is Flow.REVERSE
+
+    def session_ready(self, session: Session) -> None:
+        self._log.info("Session with the server at %s is ready", session.peer)
+        self._is_connected.set()
+        self._switchboard.serve_waiting()
+
+    def session_has_room(self, session: Session) -> None:
+        self._switchboard.serve_waiting()
+
+    def session_reported(self, session: Session) -> None:
+        self._log_checkpoint()
+
+    def session_ended(self, session: Session, reason: SessionError) -> None:
+        self._switchboard.remove(session)
+        if self._filler is not None:
+            self._filler.close()

@@ -1,0 +1,264 @@
+"""What a server, a client and a forwarder have in common: a life.
+
+Start, run, and on any error: say so, close everything, wait NP_SERVICE_COOLDOWN, start again; only `stop` ends it. `stop`
+takes no new users, lets those in progress finish for up to NP_SHUTDOWN_TIMEOUT, and closes (spec: config.md, Life cycle).
+
+An instance is used as an asynchronous context manager::
+
+    async with Server("server://key@:10101/127.0.0.1:8080") as server:
+        await server.ready()
+        ...
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
+
+from nodepass.config import ClientConfig, LogLevel, ServerConfig, Tunables, to_url
+from nodepass.errors import NodePassError
+from nodepass.log import DEBUG, ERROR, EVENT, INFO, NONE, WARN, Log
+from nodepass.protocol.checkpoint import CheckPoint
+from nodepass.tunnel.resources import Resources, make_resources
+
+if TYPE_CHECKING:
+    import logging
+    from types import TracebackType
+
+    from nodepass.net.certificates import CertificateSource
+
+ConfigT = TypeVar("ConfigT", ServerConfig, ClientConfig)
+
+LEVELS = {
+    LogLevel.NONE: NONE,
+    LogLevel.DEBUG: DEBUG,
+    LogLevel.INFO: INFO,
+    LogLevel.WARN: WARN,
+    LogLevel.ERROR: ERROR,
+    LogLevel.EVENT: EVENT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """The figures of an instance, at one moment.
+
+    Args:
+        mode: 1 reverse or single-end, 2 forward or dual-end; 0 while that is not decided.
+        peers: sessions with the other end of the tunnel that are ready.
+        pool: idle pool connections.
+        ping: seconds the peer, or the target of a forwarder, takes to answer.
+        tcp_sessions: TCP sessions in progress.
+        udp_sessions: UDP sessions in progress.
+        tcp_received: bytes read from TCP users or targets since the instance began.
+        tcp_sent: bytes written to them.
+        udp_received: bytes read from UDP users or targets.
+        udp_sent: bytes written to them.
+    """
+
+    mode: int
+    peers: int
+    pool: int
+    ping: float
+    tcp_sessions: int
+    udp_sessions: int
+    tcp_received: int
+    tcp_sent: int
+    udp_received: int
+    udp_sent: int
+
+
+class Instance(ABC, Generic[ConfigT]):
+    """One server, client or forwarder.
+
+    Args:
+        config: what to run.
+        tunables: the NP_* settings; of the environment unless given.
+        logger: where log lines go; the standard library's logger `nodepass` unless given.
+
+    Raises:
+        ConfigError: a tunable in the environment is wrong.
+    """
+
+    title: str
+    """How log lines call it."""
+
+    def __init__(
+        self, config: ConfigT, *, tunables: Tunables | None = None, logger: logging.Logger | None = None
+    ) -> None:
+        self.config: ConfigT = config
+        self._tunables = Tunables.from_environment(os.environ) if tunables is None else tunables
+        self._log = Log(LEVELS[config.log], logger)
+        self._life: asyncio.Task[None] | None = None
+        self._resources: Resources
+        self._is_ready = asyncio.Event()
+        self._is_connected = asyncio.Event()
+        self._stopping = asyncio.Event()
+
+    # For those who use it.
+
+    async def start(self) -> None:
+        """Begin to run in the background.
+
+        Raises:
+            ConfigError: a file that the URL names is no good; nothing has been bound.
+        """
+        self._resources = make_resources(self.config, self._tunables, self._log)
+        self._prepare()
+        self._life = asyncio.get_running_loop().create_task(self._live(), name=f"nodepass {self.title.lower()}")
+
+    async def ready(self) -> None:
+        """Wait until it listens; a client without users of its own, until it has met its server."""
+        await self._is_ready.wait()
+
+    async def connected(self) -> None:
+        """Wait until users can be carried: a tunnel's two ends have met, or a forwarder listens."""
+        await self._is_connected.wait()
+
+    async def stop(self) -> None:
+        """Take no new users, give those in progress NP_SHUTDOWN_TIMEOUT to finish, and close."""
+        self._stopping.set()
+        if self._life is not None:
+            await self._life
+
+    async def wait(self) -> None:
+        """Wait until it has been stopped."""
+        if self._life is not None:
+            await asyncio.shield(self._life)
+
+    @property
+    def stats(self) -> Stats:
+        """The figures at this moment.
+
+        Raises:
+            RuntimeError: it has not been started.
+        """
+        if self._life is None:
+            raise RuntimeError("the instance has not been started")
+        meter = self._resources.meter
+        peers, pool, ping = self._peers()
+        return Stats(
+            mode=self._mode(),
+            peers=peers,
+            pool=pool,
+            ping=ping,
+            tcp_sessions=meter.tcp_sessions,
+            udp_sessions=meter.udp_sessions,
+            tcp_received=meter.tcp_rx.total,
+            tcp_sent=meter.tcp_tx.total,
+            udp_received=meter.udp_rx.total,
+            udp_sent=meter.udp_tx.total,
+        )
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    # What each kind of instance does in its way.
+
+    def _prepare(self) -> None:
+        """Load what the URL names, before anything is bound."""
+
+    @abstractmethod
+    async def _run(self) -> None:
+        """Run once: open everything, serve, and raise when it cannot go on."""
+
+    @abstractmethod
+    def _take_no_more(self) -> None:
+        """Stop taking users; those in progress go on."""
+
+    @abstractmethod
+    def _close(self) -> None:
+        """Let go of everything that `_run` opened."""
+
+    @abstractmethod
+    def _mode(self) -> int:
+        """The resolved run mode, for `Stats` and CHECK_POINT."""
+
+    @abstractmethod
+    def _peers(self) -> tuple[int, int, float]:
+        """How many peers are connected, their idle connections, and the ping in seconds."""
+
+    # Its life.
+
+    async def _live(self) -> None:
+        self._log.info("%s started: %s", self.title, to_url(self.config, with_secret=False))
+        try:
+            await self._run_until_stopped()
+            self._take_no_more()
+            await self._drain()
+        finally:
+            self._close()
+            await self._resources.tasks.cancelled()
+        self._log.info("%s shutdown complete", self.title)
+
+    async def _run_until_stopped(self) -> None:
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            while not self._stopping.is_set():
+                run = asyncio.ensure_future(self._run())
+                await asyncio.wait((run, stopping), return_when=asyncio.FIRST_COMPLETED)
+                if not run.done():
+                    run.cancel()
+                    await asyncio.wait((run,))
+                    return
+                self._tell_why(run)
+                self._is_connected.clear()
+                self._close()
+                await asyncio.wait((stopping,), timeout=self._tunables.service_cooldown)
+                if not self._stopping.is_set():
+                    self._log.info("%s restart", self.title)
+        finally:
+            stopping.cancel()
+
+    def _tell_why(self, run: asyncio.Future[None]) -> None:
+        """Log the error that ended a run. One that nobody foresaw is told with its type, and restarted from as well."""
+        error = run.exception()
+        if error is not None:
+            self._log.error("%s error: %s", self.title, error if isinstance(error, NodePassError) else repr(error))
+
+    async def _drain(self) -> None:
+        meter = self._resources.meter
+        if meter.sessions:
+            self._log.info("Waiting up to %g s for %d sessions", self._tunables.shutdown_timeout, meter.sessions)
+        try:
+            async with asyncio.timeout(self._tunables.shutdown_timeout):
+                await meter.finished()
+        except TimeoutError:
+            self._log.warn("Shutdown: %d sessions had not finished in time", meter.sessions)
+
+    # What several kinds need.
+
+    def _log_checkpoint(self) -> None:
+        """Write the line that front ends read."""
+        stats = self.stats
+        checkpoint = CheckPoint(
+            mode=stats.mode,
+            ping=round(stats.ping * 1000),
+            pool=stats.pool,
+            tcps=stats.tcp_sessions,
+            udps=stats.udp_sessions,
+            tcp_received=stats.tcp_received,
+            tcp_sent=stats.tcp_sent,
+            udp_received=stats.udp_received,
+            udp_sent=stats.udp_sent,
+        )
+        self._log.event(checkpoint.format())
+
+    async def _reload_certificates(self, source: CertificateSource) -> None:
+        """Look every NP_RELOAD_INTERVAL whether the certificate files have been replaced."""
+        while True:
+            await asyncio.sleep(self._tunables.reload_interval)
+            try:
+                if source.reload():
+                    self._log.info("TLS certificate reloaded: %s", source.current.fingerprint)
+            except NodePassError as error:
+                self._log.error("TLS certificate not reloaded, the old one stays: %s", error)
