@@ -1,10 +1,10 @@
 """A tunnel for TCP and UDP: server, client and single-end forwarder from one URL.
 
-    import nodepass
+import nodepass
 
-    async with nodepass.Server("server://key@:10101/127.0.0.1:8080?tls=1") as server:
-        await server.connected()
-        print(server.stats)
+async with nodepass.Server("server://key@:10101/127.0.0.1:8080?tls=1") as server:
+await server.connected()
+print(server.stats)
 """
 
 from __future__ import annotations

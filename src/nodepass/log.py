@@ -48,7 +48,7 @@ class Log:
         """What an operator wants to see: the life of the instance."""
         self._write(INFO, message, *values)
 
-    def warn(self, message: str, *values: object) -> None:
+    def warning(self, message: str, *values: object) -> None:
         """Something is not as asked, but goes on."""
         self._write(WARN, message, *values)
 

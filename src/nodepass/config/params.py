@@ -80,9 +80,7 @@ DNS: Final = Parameter("dns", "how long a resolved name is kept; 0 asks every ti
 MIN: Final = Parameter("min", "pool connections the client keeps ready", _CLIENT, Integer(1, 65535), 64)
 MAX: Final = Parameter("max", "most pool connections", _TUNNEL, Integer(1, 65535), 1024, remarks=_TOLD_BY_SERVER)
 RATE: Final = Parameter("rate", "Mbit/s for the instance, each direction; 0 no limit", _TUNNEL, Integer(0), 0)
-SLOT: Final = Parameter(
-    "slot", "most concurrent connections, TCP and UDP together; 0 no limit", _TUNNEL, Integer(0), 65536
-)
+SLOT: Final = Parameter("slot", "most concurrent connections, TCP and UDP together; 0 no limit", _TUNNEL, Integer(0), 65536)
 PROXY: Final = Parameter(
     "proxy",
     "PROXY protocol header to the target: 0 none, 1 v1 text, 2 v2 binary",
@@ -100,9 +98,7 @@ DIAL: Final = Parameter(
 )
 NOTCP: Final = Parameter("notcp", "1 turns TCP forwarding off", _TUNNEL, Flag(), False)
 NOUDP: Final = Parameter("noudp", "1 turns UDP forwarding off", _TUNNEL, Flag(), False)
-SNI: Final = Parameter(
-    "sni", "server name for TLS and for `Host`; the tunnel's host unless given", _CLIENT, HostName(), ""
-)
+SNI: Final = Parameter("sni", "server name for TLS and for `Host`; the tunnel's host unless given", _CLIENT, HostName(), "")
 LBS: Final = Parameter(
     "lbs",
     "several targets: 0 round-robin, 1 lowest latency, 2 primary with backups",
@@ -141,9 +137,7 @@ WORKERS: Final = Parameter(
     1,
     offered=Offered((1,), "several processes are not part of this version"),
 )
-ALLOW: Final = Parameter(
-    "allow", "networks (CIDR, comma-separated) whose users the ingress takes", _TUNNEL, Networks(), ()
-)
+ALLOW: Final = Parameter("allow", "networks (CIDR, comma-separated) whose users the ingress takes", _TUNNEL, Networks(), ())
 DENY: Final = Parameter(
     "deny", "networks whose users the ingress refuses, even where `allow` has them", _TUNNEL, Networks(), ()
 )

@@ -63,16 +63,10 @@ POOL_GET_TIMEOUT: Final = Variable("NP_POOL_GET_TIMEOUT", _TIME, 5.0, "time to w
 MIN_POOL_INTERVAL: Final = Variable("NP_MIN_POOL_INTERVAL", _TIME, 0.1, "shortest time between refills of the pool")
 MAX_POOL_INTERVAL: Final = Variable("NP_MAX_POOL_INTERVAL", _TIME, 1.0, "longest time between refills of the pool")
 REPORT_INTERVAL: Final = Variable("NP_REPORT_INTERVAL", _TIME, 5.0, "time between pings and between reports")
-FALLBACK_INTERVAL: Final = Variable(
-    "NP_FALLBACK_INTERVAL", _TIME, 300.0, "`lbs=2` returns to the first target after this"
-)
-SERVICE_COOLDOWN: Final = Variable(
-    "NP_SERVICE_COOLDOWN", _TIME, 3.0, "pause before an instance that failed starts again"
-)
+FALLBACK_INTERVAL: Final = Variable("NP_FALLBACK_INTERVAL", _TIME, 300.0, "`lbs=2` returns to the first target after this")
+SERVICE_COOLDOWN: Final = Variable("NP_SERVICE_COOLDOWN", _TIME, 3.0, "pause before an instance that failed starts again")
 SHUTDOWN_TIMEOUT: Final = Variable("NP_SHUTDOWN_TIMEOUT", _TIME, 5.0, "time that connections have to finish at the end")
-RELOAD_INTERVAL: Final = Variable(
-    "NP_RELOAD_INTERVAL", _TIME, 3600.0, "time between re-reading certificates and backups"
-)
+RELOAD_INTERVAL: Final = Variable("NP_RELOAD_INTERVAL", _TIME, 3600.0, "time between re-reading certificates and backups")
 
 _COUNTS: Final = (SEMAPHORE_LIMIT, TCP_DATA_BUF_SIZE, UDP_DATA_BUF_SIZE)
 _TIMES: Final = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 import ssl
 import tempfile
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SELF_SIGNED_NAME = "nodepass"
-SELF_SIGNED_LIFETIME = datetime.timedelta(days=3650)
+SELF_SIGNED_LIFETIME = dt.timedelta(days=3650)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,19 @@ class ServerCertificate:
     fingerprint: str
 
 
+@dataclass(frozen=True, slots=True)
+class ClientTls:
+    """What an end needs to dial with TLS.
+
+    Args:
+        context: what is asked of the server.
+        hostname: name to ask for, and to verify if the context says so; None asks for none.
+    """
+
+    context: ssl.SSLContext
+    hostname: str | None
+
+
 def self_signed() -> ServerCertificate:
     """A fresh ECDSA P-256 certificate that lives in memory only (spec: wire.md, TLS)."""
     # This library takes 30 ms to import, and only this function needs it.
@@ -43,14 +56,14 @@ def self_signed() -> ServerCertificate:
 
     private_key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, SELF_SIGNED_NAME)])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(private_key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_before(now - dt.timedelta(days=1))
         .not_valid_after(now + SELF_SIGNED_LIFETIME)
         .sign(private_key, hashes.SHA256())
     )

@@ -21,7 +21,7 @@ STILL_CONNECTING = frozenset({0, errno.EINPROGRESS, errno.EWOULDBLOCK})
 
 
 class LocalAddress:
-    """The address that outgoing connections come from (`dial`), given up for the system's choice where it cannot be used.
+    """The address that outgoing connections come from (`dial`), given up for the system's choice if it is no good.
 
     Args:
         ip: the local address; None leaves the choice to the system.
@@ -44,11 +44,6 @@ class LocalAddress:
         if self._ip is None:
             return sock
         try:
-            if hasattr(socket, "IP_BIND_ADDRESS_NO_PORT") and kind is socket.SOCK_STREAM:
-                # The port is chosen at connect time: the same one can serve connections to different targets.
-                sock.setsockopt(socket.IPPROTO_IP, socket.IP_BIND_ADDRESS_NO_PORT, 1)
-            if family_of(self._ip) != family:
-                raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
             sock.bind((self._ip, 0))
         except OSError as error:
             sock.close()

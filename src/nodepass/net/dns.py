@@ -76,9 +76,8 @@ class Resolver:
         if answer is None:
             raise DialError(f"cannot resolve {host}: {reason}")
         if reason:
-            self._log.seldom(
-                f"dns {host}", WARN, "DNS: cannot resolve %s (%s), using its last addresses %s", host, reason, ", ".join(answer[1])
-            )
+            last = ", ".join(answer[1])
+            self._log.seldom(f"dns {host}", WARN, "DNS: cannot resolve %s (%s), using its last %s", host, reason, last)
         return answer[1]
 
     async def _look_up(self, host: str) -> None:

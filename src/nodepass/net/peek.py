@@ -64,9 +64,7 @@ class Peek:
     def _on_readable(self) -> None:
         try:
             data = self._sock.recv(self._size, socket.MSG_PEEK)
-            if not data:
-                raise ProtocolError("it ended before it began")
-            remove = self._examine(data)
+            remove = self._examine(data) if data else self._ended_early()
             taken = len(data) if remove is None else remove
             if taken:
                 self._sock.recv(taken)
@@ -78,6 +76,10 @@ class Peek:
         if remove is not None:
             self._release()
             self._done(self._sock)
+
+    @staticmethod
+    def _ended_early() -> int:
+        raise ProtocolError("it ended before it began")
 
     def _release(self) -> None:
         self._timer.cancel()

@@ -37,7 +37,7 @@ class UdpSocket:
 
     BATCH = 64
 
-    __slots__ = ("_buffer", "_failed", "_largest", "_loop", "_oversized", "_received", "_reading", "_sock")
+    __slots__ = ("_buffer", "_failed", "_largest", "_loop", "_oversized", "_reading", "_received", "_sock")
 
     def __init__(
         self,

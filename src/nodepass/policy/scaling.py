@@ -35,9 +35,7 @@ class PoolScaling:
         ValueError: a bound is out of its range.
     """
 
-    def __init__(
-        self, minimum: int, maximum: int, min_interval: float, max_interval: float, *, parallel: int = 32
-    ) -> None:
+    def __init__(self, minimum: int, maximum: int, min_interval: float, max_interval: float, *, parallel: int = 32) -> None:
         if min(minimum, maximum, parallel) < 1:
             message = "minimum, maximum and parallel must be at least 1"
             raise ValueError(message)

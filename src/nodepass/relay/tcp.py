@@ -63,7 +63,13 @@ class LimitedFlow(Flow):
     __slots__ = ("_gate", "_held_by_rate", "_held_by_sink", "_timer", "twin")
 
     def __init__(
-        self, relay: TcpRelay, source: Link, sink: Link, counter: Counter, gate: RateGate | None, timer: IdleTimer | None
+        self,
+        relay: TcpRelay,
+        source: Link,
+        sink: Link,
+        counter: Counter,
+        gate: RateGate | None,
+        timer: IdleTimer | None,
     ) -> None:
         super().__init__(relay, source, sink, counter)
         self._gate = gate
@@ -113,7 +119,7 @@ class SniffedFlow:
     but a chunk that decides against the user is not passed on. Once decided, it gives way to the flow it stands for.
     """
 
-    __slots__ = ("_flow", "_refused", "_sniffer", "eof_received", "pause_writing", "resume_writing", "connection_lost")
+    __slots__ = ("_flow", "_refused", "_sniffer", "connection_lost", "eof_received", "pause_writing", "resume_writing")
 
     def __init__(self, flow: Flow, sniffer: Sniffer, refused: Callable[[Verdict], None]) -> None:
         self._flow = flow
@@ -146,9 +152,7 @@ class TcpRelay:
 
     __slots__ = ("_ended", "_error", "_from_far", "_from_near", "_open", "_timer", "far", "near")
 
-    def __init__(
-        self, near: Link, far: Link, meter: Meter, ended: Callable[[TcpRelay, Exception | None], None]
-    ) -> None:
+    def __init__(self, near: Link, far: Link, meter: Meter, ended: Callable[[TcpRelay, Exception | None], None]) -> None:
         self.near = near
         self.far = far
         self._ended = ended
@@ -166,7 +170,7 @@ class TcpRelay:
             inbound.twin, outbound.twin = outbound, inbound
 
     def start(self, early: bytes = b"", *, ended: bool = False) -> None:
-        """Begin to pass bytes; `early` are those that have been read from `far` already, and `ended` whether its end has."""
+        """Begin to pass bytes; `early` are those read from `far` already, and `ended` whether its end was."""
         self.far.attach(self._from_far)
         self.near.attach(self._from_near)
         if early:

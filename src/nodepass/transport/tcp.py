@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nodepass.net.dial import Dial
@@ -11,26 +10,13 @@ from nodepass.transport.tls_link import TlsLink
 
 if TYPE_CHECKING:
     import socket
-    import ssl
     from collections.abc import Callable
 
     from nodepass.net.address import Address
+    from nodepass.net.certificates import ClientTls
     from nodepass.net.dial import LocalAddress
     from nodepass.transport.base import Link
     from nodepass.transport.tls_link import TlsBuffers
-
-
-@dataclass(frozen=True, slots=True)
-class ClientTls:
-    """How the client's end of a pool connection does TLS.
-
-    Args:
-        context: what is asked of the server.
-        hostname: name to ask for, and to verify if the context says so; None asks for none.
-    """
-
-    context: ssl.SSLContext
-    hostname: str | None
 
 
 class TcpDialer:
@@ -91,9 +77,7 @@ class _Opening:
         link = TlsLink(
             sock,
             self._buffers,
-            self._tls.context,
-            server_side=False,
-            server_hostname=self._tls.hostname,
+            self._tls,
             timeout=self._timeout,
             ready=self._encrypted,
             remote=address,

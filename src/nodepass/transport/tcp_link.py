@@ -101,6 +101,11 @@ class SocketLink(Link):
     def unsent(self) -> int:
         return self._queued
 
+    @property
+    def gone(self) -> bool:
+        """Whether the socket has been let go."""
+        return self._sock is None
+
     def attach(self, receiver: Receiver) -> None:
         self._receiver = receiver
         self.resume_reading()
@@ -207,6 +212,8 @@ class SocketLink(Link):
 
     def _reading_ended(self) -> None:
         """The other side sends no more."""
+        if self._sock is None or self._read_ended:
+            return
         self.pause_reading()
         self._read_ended = True
         self._receiver.eof_received()
@@ -272,4 +279,3 @@ class TcpLink(SocketLink):
             self._receiver.data_received(self._buffer[:count])
         else:
             self._reading_ended()
-

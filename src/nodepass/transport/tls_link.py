@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from nodepass.errors import DialError
+from nodepass.net.certificates import ClientTls, ServerCertificate
 from nodepass.protocol.signals import fingerprint
 from nodepass.transport.tcp_link import SocketLink
 
@@ -57,13 +58,10 @@ class TlsLink(SocketLink):
     Args:
         sock: connected.
         buffers: shared by all TLS links of the event loop.
-        context: what to offer or to verify.
-        server_side: whether this is the end that has the certificate.
-        server_hostname: the name to ask for and, if the context says so, to verify; client side only.
+        end: with a certificate, this is the server's end of the connection.
         timeout: seconds the handshake may take.
         ready: called once, with None when the handshake is done, or with the error that ended it.
         remote: the other side, if not what the socket says.
-        own_fingerprint: of the server's certificate, on the server side.
     """
 
     __slots__ = (
@@ -73,6 +71,7 @@ class TlsLink(SocketLink):
         "_outgoing",
         "_peer_notified",
         "_plain",
+        "_read_into",
         "_ready",
         "_ready_timer",
         "_stash",
@@ -85,22 +84,25 @@ class TlsLink(SocketLink):
         self,
         sock: socket.socket,
         buffers: TlsBuffers,
-        context: ssl.SSLContext,
+        end: ServerCertificate | ClientTls,
         *,
-        server_side: bool,
         timeout: float,
         ready: Ready,
-        server_hostname: str | None = None,
         remote: Address | None = None,
-        own_fingerprint: str | None = None,
     ) -> None:
         super().__init__(sock, buffers.encrypted, remote)
         self.coalesce = True
         self._plain = buffers.plain
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side, server_hostname)
-        self._fingerprint = own_fingerprint
+        if isinstance(end, ServerCertificate):
+            self._fingerprint: str | None = end.fingerprint
+            self._tls = end.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        else:
+            self._fingerprint = None
+            self._tls = end.context.wrap_bio(self._incoming, self._outgoing, server_hostname=end.hostname)
+        # The standard library's types do not know that with a buffer it returns a count.
+        self._read_into = cast("Callable[[int, memoryview], int]", self._tls.read)
         self._notified = False
         self._peer_notified = False
         self._stash: list[bytes] = []
@@ -108,7 +110,7 @@ class TlsLink(SocketLink):
         self._ready: Ready | None = ready
         self._ready_timer = self._loop.call_later(timeout, self._lose, DialError("the TLS handshake took too long"))
         self.resume_reading()
-        if not server_side:
+        if isinstance(end, ClientTls):
             self._shake_hands()
 
     @property
@@ -173,31 +175,39 @@ class TlsLink(SocketLink):
             self._receiver.data_received(memoryview(self._stash.pop(0)))
             if not self._reading:
                 return
-        plain, incoming, filled = self._plain, self._incoming, 0
+        plain, filled = self._plain, 0
         error: ssl.SSLError | None = None
         try:
-            while incoming.pending:
-                count = self._tls.read(RECORD_SIZE, plain[filled:])
-                if not count:
-                    raise ssl.SSLZeroReturnError
-                filled += count
+            while size := self._next_record(plain[filled:]):
+                filled += size
                 if not self.coalesce or len(plain) - filled < RECORD_SIZE:
                     count, filled = filled, 0
                     self._receiver.data_received(plain[:count])
                     if not self._reading:
                         return
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLZeroReturnError:
-            self._peer_notified = True
         except ssl.SSLError as failure:
             error = failure
         if filled:
             self._receiver.data_received(plain[:filled])
         if error is not None:
             self._lose(error)
-        elif self._peer_notified and not self._read_ended and self._sock is not None:
+        elif self._peer_notified:
             self._reading_ended()
+
+    def _next_record(self, buffer: memoryview) -> int:
+        """Put the plaintext of one record into `buffer`, and return its size; 0 where no whole record is left."""
+        if not self._incoming.pending:
+            return 0
+        try:
+            size = self._read_into(RECORD_SIZE, buffer)
+        except ssl.SSLWantReadError:
+            return 0
+        except ssl.SSLZeroReturnError:
+            size = 0
+        if not size:
+            # That was `close_notify`: there will be no more.
+            self._peer_notified = True
+        return size
 
     # Writing.
 
@@ -217,22 +227,17 @@ class TlsLink(SocketLink):
         self._write_ended = True
         self._stash_plaintext()
         self._notify()
-        if self._sock is not None and not self._queue:
+        if not self.gone and not self._queue:
             self._shut_down()
 
     def _stash_plaintext(self) -> None:
         """Decrypt what has come but was paused on: OpenSSL refuses application data while it sends `close_notify`."""
+        record = memoryview(bytearray(RECORD_SIZE))
         try:
-            while self._incoming.pending:
-                record = self._tls.read(RECORD_SIZE)
-                if not record:
-                    raise ssl.SSLZeroReturnError
-                self._stash.append(record)
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLError:
-            # Its end, or a broken record: the next read finds the same, in order, behind the stash.
-            self._peer_notified = True
+            while size := self._next_record(record):
+                self._stash.append(bytes(record[:size]))
+        except ssl.SSLError as error:
+            self._lose(error)
 
     def _notify(self) -> None:
         """Send `close_notify`, once."""

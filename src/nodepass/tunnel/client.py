@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from nodepass.config import PoolTransport, RunMode, TlsMode
 from nodepass.errors import DialError, HandshakeError, ListenError, SessionError
-from nodepass.net.certificates import client_context
+from nodepass.net.certificates import ClientTls, client_context
 from nodepass.net.dial import LocalAddress
 from nodepass.policy.scaling import PoolScaling
 from nodepass.protocol.agreement import Agreement, Flow
 from nodepass.protocol.conn_id import CONTROL, ConnectionId
 from nodepass.protocol.signals import SignalCodec
-from nodepass.transport.tcp import ClientTls, TcpDialer
+from nodepass.transport.tcp import TcpDialer
 from nodepass.tunnel.egress import Egress
 from nodepass.tunnel.filler import Filler
 from nodepass.tunnel.forward import Forwarder
@@ -125,9 +125,7 @@ class Client(Forwarder, SessionOwner):
         )
         self._switchboard.add(session)
         tunables = self._tunables
-        scaling = PoolScaling(
-            self.config.min, agreement.max, tunables.min_pool_interval, tunables.max_pool_interval
-        )
+        scaling = PoolScaling(self.config.min, agreement.max, tunables.min_pool_interval, tunables.max_pool_interval)
         local = LocalAddress(None, self._log)
         dialer = TcpDialer(server, tunables.tcp_dial_timeout, local, self._resources.buffers, self._tls(agreement))
         self._filler = Filler(session.pool, scaling, dialer, self._resources, self._identified)
@@ -149,7 +147,7 @@ class Client(Forwarder, SessionOwner):
         elif connection_id != CONTROL:
             session.pool.add(connection_id, link, rest)
         elif session.has_control:
-            self._log.warn("The server assigned the control channel twice")
+            self._log.warning("The server assigned the control channel twice")
             link.abort()
         else:
             session.start_control(link, rest)

@@ -52,9 +52,7 @@ class _Service:
 
     __slots__ = ("_attempt", "_pooled", "_remote", "_resources", "_session", "_targets", "_udp")
 
-    def __init__(
-        self, session: Session, signal: Signal, targets: Targets, resources: Resources, *, refuse: bool
-    ) -> None:
+    def __init__(self, session: Session, signal: Signal, targets: Targets, resources: Resources, *, refuse: bool) -> None:
         self._session = session
         self._targets = targets
         self._resources = resources
@@ -103,9 +101,7 @@ class _Service:
     def _on_datagram_target(self, target: DatagramEnd, _: set[Relay]) -> None:
         self._pooled.lost = None
         tunables = self._resources.tunables
-        far = LinkEnd(
-            self._pooled.link, tunables.udp_data_buf_size, self._pooled.early, ended=self._pooled.ended
-        )
+        far = LinkEnd(self._pooled.link, tunables.udp_data_buf_size, self._pooled.early, ended=self._pooled.ended)
         relay = UdpRelay(target, far, self._resources.meter, tunables.udp_read_timeout, self._on_udp_end)
         self._session.relays.add(relay)
         relay.start()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 from email.utils import formatdate
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from nodepass.errors import DialError, HandshakeError
@@ -17,6 +16,7 @@ from nodepass.protocol.handshake import ClientHandshake, ServerHandshake
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from http import HTTPStatus
 
     from nodepass.config import ClientConfig
     from nodepass.protocol.agreement import Agreement

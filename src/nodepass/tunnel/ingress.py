@@ -81,12 +81,10 @@ class TcpIngress:
             TlsLink(
                 sock,
                 self._resources.buffers,
-                self._certificate.current.context,
-                server_side=True,
+                self._certificate.current,
                 timeout=self._resources.tunables.handshake_timeout,
                 ready=self._decrypted,
                 remote=remote,
-                own_fingerprint=self._certificate.current.fingerprint,
             )
         else:
             self._send_on(TcpLink(sock, self._resources.buffers.encrypted, remote))

@@ -86,9 +86,7 @@ class Instance(ABC, Generic[ConfigT]):
     title: str
     """How log lines call it."""
 
-    def __init__(
-        self, config: ConfigT, *, tunables: Tunables | None = None, logger: logging.Logger | None = None
-    ) -> None:
+    def __init__(self, config: ConfigT, *, tunables: Tunables | None = None, logger: logging.Logger | None = None) -> None:
         self.config: ConfigT = config
         self._tunables = Tunables.from_environment(os.environ) if tunables is None else tunables
         self._log = Log(LEVELS[config.log], logger)
@@ -233,7 +231,7 @@ class Instance(ABC, Generic[ConfigT]):
             async with asyncio.timeout(self._tunables.shutdown_timeout):
                 await meter.finished()
         except TimeoutError:
-            self._log.warn("Shutdown: %d sessions had not finished in time", meter.sessions)
+            self._log.warning("Shutdown: %d sessions had not finished in time", meter.sessions)
 
     # What several kinds need.
 

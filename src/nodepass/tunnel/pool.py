@@ -111,7 +111,7 @@ class Pool:
         """How many wait for a connection that is not here yet."""
         return len(self._waiters)
 
-    def __contains__(self, connection_id: str) -> bool:
+    def __contains__(self, connection_id: object) -> bool:
         return connection_id in self._idle or connection_id in self._early
 
     def add(self, connection_id: ConnectionId, link: Link, early: bytes = b"") -> None:

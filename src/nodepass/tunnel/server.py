@@ -37,8 +37,10 @@ from nodepass.tunnel.targets import Targets
 
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Callable
 
     from nodepass.net.address import Address
+    from nodepass.net.certificates import ServerCertificate
     from nodepass.protocol.handshake import Verdict
     from nodepass.transport.base import Link
     from nodepass.tunnel.pool import PooledLink
@@ -95,7 +97,7 @@ class Server(Instance[ServerConfig], SessionOwner):
             self._certificate = CertificateSource(from_files(*files), files)
             self._resources.tasks.start(self._reload_certificates(self._certificate), "certificate reload")
         else:
-            self._log.warn("TLS is off: what passes between the two ends can be read on the way")
+            self._log.warning("TLS is off: what passes between the two ends can be read on the way")
 
     async def _run(self) -> None:
         tunnel = self.config.tunnel
@@ -170,9 +172,9 @@ class Server(Instance[ServerConfig], SessionOwner):
         if session is None or self._certificate is None:
             self._receive_handshake(sock, remote)
         else:
-            self._tell_apart(sock, remote)
+            self._tell_apart(sock, remote, self._certificate.current)
 
-    def _tell_apart(self, sock: socket.socket, remote: Address) -> None:
+    def _tell_apart(self, sock: socket.socket, remote: Address, certificate: ServerCertificate) -> None:
         """Look at the first byte of a connection from a client's address: TLS, or another handshake?"""
         first = b""
 
@@ -183,7 +185,7 @@ class Server(Instance[ServerConfig], SessionOwner):
 
         def done(sock: socket.socket) -> None:
             if first == TLS_HANDSHAKE_RECORD:
-                self._encrypt(sock, remote)
+                self._encrypt(sock, remote, certificate)
             else:
                 self._receive_handshake(sock, remote)
 
@@ -192,7 +194,7 @@ class Server(Instance[ServerConfig], SessionOwner):
 
         Peek(sock, 1, self._tunables.handshake_timeout, examine, done, failed)
 
-    def _encrypt(self, sock: socket.socket, remote: Address) -> None:
+    def _encrypt(self, sock: socket.socket, remote: Address, certificate: ServerCertificate) -> None:
         """Do TLS on a pool connection."""
 
         def ready(link: TlsLink, error: Exception | None) -> None:
@@ -205,16 +207,13 @@ class Server(Instance[ServerConfig], SessionOwner):
             else:
                 self._take_in(session, link)
 
-        assert self._certificate is not None
         TlsLink(
             sock,
             self._resources.buffers,
-            self._certificate.current.context,
-            server_side=True,
+            certificate,
             timeout=self._tunables.handshake_timeout,
             ready=ready,
             remote=remote,
-            own_fingerprint=self._certificate.current.fingerprint,
         )
 
     def _take_in(self, session: Session, link: Link) -> None:

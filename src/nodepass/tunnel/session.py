@@ -219,7 +219,7 @@ class Session:
     def _on_answer(self) -> None:
         """Once every report interval: report, and flush both ends if the pool has gone bad."""
         if self.pool.error_count > self.pool.active // 2 and self._control is not None:
-            self._resources.log.warn("Pool: %d errors with %d idle: flushing", self.pool.error_count, self.pool.active)
+            self._resources.log.warning("Pool: %d errors with %d idle: flushing", self.pool.error_count, self.pool.active)
             self.pool.flush()
             self._control.send(Signal(Action.FLUSH))
         self._owner.session_reported(self)
@@ -246,7 +246,7 @@ class Session:
 
         def deliver(pooled: PooledLink | None) -> None:
             if pooled is None:
-                self._resources.log.warn("Verify: %s named a connection that is not here", self.peer)
+                self._resources.log.warning("Verify: %s named a connection that is not here", self.peer)
             else:
                 self._compare(pooled.link, signal.fp)
                 pooled.link.close()

@@ -22,7 +22,7 @@ from nodepass.relay.udp import TargetEnd
 from nodepass.transport.tcp_link import TcpLink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from nodepass.config import ClientConfig, ServerConfig
     from nodepass.relay.udp import DatagramEnd
@@ -55,7 +55,11 @@ class Targets:
     def open_tcp(
         self, remote: Address, opened: Callable[[Link, set[Relay]], None], failed: Callable[[Exception], None]
     ) -> Attempt:
-        """See `Upstream`; the PROXY header, if there is one, has been written to the link. Returns what can cancel it."""
+        """See `Upstream`; the PROXY header, if there is one, has been written to the link.
+
+        Returns:
+            what can cancel it.
+        """
         return _TcpAttempt(self, remote, opened, failed)
 
     def open_udp(
@@ -111,14 +115,14 @@ class Targets:
 
     def header(self, source: Address, destination: Address, *, datagram: bool) -> bytes:
         """The PROXY header of a connection or datagram, if there is to be one."""
-        if self._proxy is ProxyVersion.BINARY:
+        if self._proxy is ProxyVersion.V2:
             return encode_v2(source, destination, datagram=datagram)
         # The text form knows no UDP.
-        return encode_v1(source, destination) if self._proxy is ProxyVersion.TEXT and not datagram else b""
+        return encode_v1(source, destination) if self._proxy is ProxyVersion.V1 and not datagram else b""
 
     def answered(self, index: int) -> None:
         """An attempt found this target well."""
-        self._balancer.succeeded(index, self._loop.time())
+        self._balancer.succeeded(index)
 
     def failed(self, index: int, error: Exception, *, last: bool) -> None:
         """An attempt found this target not answering."""

@@ -1,7 +1,7 @@
 """A UDP user arrives: the same checks as for TCP, then a session for the address its datagrams come from.
 
-A trusted proxy (`proxyin`) puts a PROXY header in front of every datagram, since there is no connection that could begin
-with one: it is read for the first and taken off all.
+A trusted proxy (`proxyin`) puts a PROXY header in front of every datagram, since there is no connection that could
+begin with one: it is read for the first and taken off all.
 """
 
 from __future__ import annotations

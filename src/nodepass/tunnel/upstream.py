@@ -1,7 +1,7 @@
 """What an ingress asks for when a user has come: a way to a target.
 
-Two things are an upstream: the `Switchboard`, which goes through a peer's pool connections, and the `Targets` themselves,
-for a single-end forwarder. The ingress does not know which it has.
+Two things are an upstream: the `Switchboard`, which goes through a peer's pool connections, and the `Targets`
+themselves, for a single-end forwarder. The ingress does not know which it has.
 """
 
 from __future__ import annotations
@@ -29,15 +29,16 @@ class Relay(Protocol):
 class Upstream(Protocol):
     """A way to the targets. `opened` or `failed` is called once, perhaps before the call returns.
 
-    `opened` also gets the set of relays that die with what carries the new way: the caller adds its relay while it lasts.
+    `opened` also gets the set of relays that die with what carries the new way: the caller adds its relay while it
+    lasts. What the methods return is for callers who know which upstream they have.
     """
 
     def open_tcp(
         self, remote: Address, opened: Callable[[Link, set[Relay]], None], failed: Callable[[Exception], None]
-    ) -> None:
+    ) -> object:
         """Open a stream for the user at `remote`."""
 
     def open_udp(
         self, remote: Address, opened: Callable[[DatagramEnd, set[Relay]], None], failed: Callable[[Exception], None]
-    ) -> None:
+    ) -> object:
         """Open a way for the datagrams of the user at `remote`."""
