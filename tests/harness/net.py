@@ -1,0 +1,71 @@
+"""Sockets as tests use them: each with a timeout, so that what hangs fails."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+from tests.harness.process import TIMEOUT
+
+CHUNK = 1 << 16
+
+
+def connect(port: int, host: str = "127.0.0.1", *, source: str = "", timeout: float = TIMEOUT) -> socket.socket:
+    """A TCP connection."""
+    sock = socket.create_connection((host, port), timeout, (source, 0) if source else None)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def udp_socket(port: int, host: str = "127.0.0.1", *, source: str = "", timeout: float = TIMEOUT) -> socket.socket:
+    """A UDP socket connected to a port."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    sock.settimeout(timeout)
+    if source:
+        sock.bind((source, 0))
+    sock.connect((host, port))
+    return sock
+
+
+def read_exactly(sock: socket.socket, size: int) -> bytes:
+    """Read that many bytes.
+
+    Raises:
+        EOFError: the end came first.
+    """
+    parts = []
+    left = size
+    while left:
+        part = sock.recv(min(left, CHUNK))
+        if not part:
+            message = f"the end came {left} of {size} bytes early"
+            raise EOFError(message)
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
+
+
+def read_all(sock: socket.socket) -> bytes:
+    """Read to the end."""
+    parts = []
+    while part := sock.recv(CHUNK):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def wait_tcp(port: int, host: str = "127.0.0.1", timeout: float = TIMEOUT) -> None:
+    """Wait until a port accepts. Where the program says so in its log, wait for that line instead.
+
+    A port has no event that tells of it, so this asks again and again.
+    """
+    end = time.monotonic() + timeout
+    while True:
+        try:
+            socket.create_connection((host, port), timeout).close()
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+        else:
+            return
