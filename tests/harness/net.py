@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import threading
 import time
 
 from tests.harness.process import TIMEOUT
@@ -69,3 +71,19 @@ def wait_tcp(port: int, host: str = "127.0.0.1", timeout: float = TIMEOUT) -> No
             time.sleep(0.02)
         else:
             return
+
+
+def exchange(sock: socket.socket, data: bytes) -> bytes:
+    """Send and read as much back, both at a time, so that neither direction can block the other."""
+    sender = threading.Thread(target=sock.sendall, args=(data,), daemon=True)
+    sender.start()
+    back = read_exactly(sock, len(data))
+    sender.join(TIMEOUT)
+    return back
+
+
+def echoed(port: int, size: int = 100_000, host: str = "127.0.0.1", *, source: str = "") -> bool:
+    """Whether random bytes come back from an echo behind a TCP port."""
+    data = os.urandom(size)
+    with connect(port, host, source=source) as sock:
+        return exchange(sock, data) == data
