@@ -87,3 +87,13 @@ def echoed(port: int, size: int = 100_000, host: str = "127.0.0.1", *, source: s
     data = os.urandom(size)
     with connect(port, host, source=source) as sock:
         return exchange(sock, data) == data
+
+
+def ended(sock: socket.socket) -> bool:
+    """Whether the other side ends or breaks the connection, before the socket's timeout."""
+    try:
+        while sock.recv(CHUNK):
+            pass
+    except ConnectionResetError:
+        pass
+    return True

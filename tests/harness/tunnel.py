@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tests.harness.net import wait_tcp
 from tests.harness.ports import free_port
 from tests.harness.process import NodePass
 
@@ -109,6 +110,7 @@ class Runner:
         env: Mapping[str, str] | None = None,
         client_env: Mapping[str, str] | None = None,
         wait: bool = True,
+        silent: bool = False,
         **more: Any,
     ) -> Tunnel:
         """A server and a client.
@@ -127,6 +129,7 @@ class Runner:
             env: variables on top of `QUICK`.
             client_env: variables of the client on top of these.
             wait: for both to be ready.
+            silent: whether the server's log does not tell that it listens.
             more: for `NodePass`.
         """
         port, users, target = free_port(), free_port(), free_port()
@@ -140,7 +143,10 @@ class Runner:
             env=env,
             **more,
         )
-        up.listening()
+        if silent:
+            wait_tcp(port, host.strip("[]"))
+        else:
+            up.listening()
         down = self.run(
             f"client://{KEY}@{dialled or host}:{via or port}/{at_client}"
             f"?{_join('log=debug', 'mode=2', 'min=4', both, client, for_client)}",
