@@ -94,6 +94,13 @@ class Runner:
             process.ready()
         return Tunnel(process, process, process, process, users, users, target)
 
+    def at(self, end: str, query: str, **more: Any) -> Tunnel:
+        """A tunnel with these parameters at one end (`ingress`, `egress`) or `both`; or a `single` forwarder."""
+        if end == "single":
+            return self.forwarder(query, **more)
+        options: dict[str, Any] = {end: query, **more}
+        return self.tunnel(**options)
+
     def tunnel(
         self,
         flow: str = "reverse",
