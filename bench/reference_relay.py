@@ -1,4 +1,4 @@
-"""The plainest relay there is on uvloop: two protocols that write what the other received. What bulk is measured against."""
+"""The plainest relay there is on uvloop: two protocols that write what the other received. Bulk is measured against it."""
 
 from __future__ import annotations
 

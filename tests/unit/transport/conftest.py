@@ -23,7 +23,7 @@ else:
     LOOPS["uvloop"] = uvloop.new_event_loop
 
 
-@pytest.fixture(params=LOOPS.values(), ids=LOOPS.keys())
+@pytest.fixture(params=list(LOOPS.values()), ids=list(LOOPS))
 def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[object, object, None]], None]:
     """Runs a coroutine to its end."""
 
@@ -34,7 +34,7 @@ def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[object, object, N
     return run
 
 
-@pytest.fixture(params=PAIRS.values(), ids=PAIRS.keys())
+@pytest.fixture(params=list(PAIRS.values()), ids=list(PAIRS))
 def pair(request: pytest.FixtureRequest) -> Pair:
     """Makes two joined links of one transport."""
     made: Pair = request.param
