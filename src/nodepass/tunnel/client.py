@@ -121,6 +121,7 @@ class Client(Forwarder, SessionOwner):
             server,
             self._codec,
             encrypted=agreement.tls != TlsMode.NONE,
+            certified=agreement.tls == TlsMode.FILES,
             egress=Egress(self.config, self._targets, self._resources) if self._targets is not None else None,
             owner=self,
             resources=self._resources,

@@ -169,11 +169,12 @@ class Attempt(ABC):
 
     async def _resolve(self) -> None:
         endpoint = self._targets.endpoints[self._index]
+        host = endpoint.host or LOOPBACK
         try:
             async with asyncio.timeout(self._timeout):
-                ips = await self._targets.resources.resolver.resolve(endpoint.host)
+                ips = await self._targets.resources.resolver.resolve(host)
         except TimeoutError:
-            self._not_this(DialError(f"cannot resolve {endpoint.host} in time"))
+            self._not_this(DialError(f"cannot resolve {host} in time"))
         except DialError as error:
             self._not_this(error)
         else:

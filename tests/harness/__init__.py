@@ -1,0 +1,40 @@
+"""What end-to-end tests stand on: free ports, real processes whose lines can be waited for, and small targets.
+
+Everything waits on events with a timeout; nothing sleeps for a fixed time. All of it is threaded and blocking, so that it
+serves plain and asyncio tests alike (in the latter through `asyncio.to_thread`, or before the loop matters).
+"""
+
+from tests.harness.certificates import Authority
+from tests.harness.net import connect, echoed, ended, exchange, read_all, read_exactly, udp_socket, wait_tcp
+from tests.harness.ports import free_port
+from tests.harness.process import TIMEOUT, NodePass, Process
+from tests.harness.targets import Echo, Received, Recorder, Silent, SpeaksFirst, TcpTarget, UdpEcho
+from tests.harness.tunnel import KEY, Runner, Tunnel
+from tests.harness.wiretap import Wiretap
+
+__all__ = [
+    "KEY",
+    "TIMEOUT",
+    "Authority",
+    "Echo",
+    "NodePass",
+    "Process",
+    "Received",
+    "Recorder",
+    "Runner",
+    "Silent",
+    "SpeaksFirst",
+    "TcpTarget",
+    "Tunnel",
+    "UdpEcho",
+    "Wiretap",
+    "connect",
+    "echoed",
+    "ended",
+    "exchange",
+    "free_port",
+    "read_all",
+    "read_exactly",
+    "udp_socket",
+    "wait_tcp",
+]
