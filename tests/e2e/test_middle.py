@@ -1,4 +1,4 @@
-"""What stands between the two ends and is not passive: a man in the middle of TLS, and a box that drops idle connections."""
+"""What stands between the two ends and is not passive: a man in the middle of TLS, a box that drops idle connections."""
 
 from __future__ import annotations
 
