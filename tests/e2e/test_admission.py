@@ -7,7 +7,19 @@ import socket
 
 import pytest
 
-from tests.harness import Echo, Recorder, Runner, Tunnel, UdpEcho, connect, echoed, exchange, turned_away, udp_socket
+from tests.harness import (
+    Echo,
+    Recorder,
+    Runner,
+    Tunnel,
+    UdpEcho,
+    connect,
+    echoed,
+    exchange,
+    turned_away,
+    udp_socket,
+    user_context,
+)
 
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 ENDS = ["ingress", "single"]
@@ -167,8 +179,6 @@ def test_proxyin_on_datagrams(np: Runner, end: str) -> None:
 
 
 def test_proxyin_in_front_of_tls(np: Runner) -> None:
-    from tests.e2e.test_tls import user_context  # noqa: PLC0415 - only here
-
     tunnel = np.forwarder(f"proxyin={LOOPBACK}&tls=1")
     with Echo(tunnel.target):
         plain = connect(tunnel.users)

@@ -4,7 +4,7 @@ Everything waits on events with a timeout; nothing sleeps for a fixed time. All 
 serves plain and asyncio tests alike (in the latter through `asyncio.to_thread`, or before the loop matters).
 """
 
-from tests.harness.certificates import Authority
+from tests.harness.certificates import Authority, user_context
 from tests.harness.net import connect, echoed, ended, exchange, read_all, read_exactly, turned_away, udp_socket, wait_tcp
 from tests.harness.ports import free_port
 from tests.harness.process import TIMEOUT, NodePass, Process
@@ -37,5 +37,6 @@ __all__ = [
     "read_exactly",
     "turned_away",
     "udp_socket",
+    "user_context",
     "wait_tcp",
 ]
