@@ -5,7 +5,7 @@ serves plain and asyncio tests alike (in the latter through `asyncio.to_thread`,
 """
 
 from tests.harness.certificates import Authority
-from tests.harness.net import connect, echoed, exchange, read_all, read_exactly, udp_socket, wait_tcp
+from tests.harness.net import connect, echoed, ended, exchange, read_all, read_exactly, udp_socket, wait_tcp
 from tests.harness.ports import free_port
 from tests.harness.process import TIMEOUT, NodePass, Process
 from tests.harness.targets import Echo, Received, Recorder, Silent, SpeaksFirst, TcpTarget, UdpEcho
@@ -30,6 +30,7 @@ __all__ = [
     "Wiretap",
     "connect",
     "echoed",
+    "ended",
     "exchange",
     "free_port",
     "read_all",

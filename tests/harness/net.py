@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import threading
 import time
+from contextlib import suppress
 
 from tests.harness.process import TIMEOUT
 
@@ -74,12 +76,28 @@ def wait_tcp(port: int, host: str = "127.0.0.1", timeout: float = TIMEOUT) -> No
 
 
 def exchange(sock: socket.socket, data: bytes) -> bytes:
-    """Send and read as much back, both at a time, so that neither direction can block the other."""
-    sender = threading.Thread(target=sock.sendall, args=(data,), daemon=True)
+    """Send and read as much back, both at a time, so that neither direction can block the other.
+
+    A TLS socket must not be used by two threads: there, a chunk is sent and read back before the next.
+    """
+    if isinstance(sock, ssl.SSLSocket):
+        back = bytearray()
+        for start in range(0, len(data), CHUNK):
+            chunk = data[start : start + CHUNK]
+            sock.sendall(chunk)
+            back += read_exactly(sock, len(chunk))
+        return bytes(back)
+
+    def send() -> None:
+        # If it breaks, the reading tells.
+        with suppress(OSError):
+            sock.sendall(data)
+
+    sender = threading.Thread(target=send, daemon=True)
     sender.start()
-    back = read_exactly(sock, len(data))
+    result = read_exactly(sock, len(data))
     sender.join(TIMEOUT)
-    return back
+    return result
 
 
 def echoed(port: int, size: int = 100_000, host: str = "127.0.0.1", *, source: str = "") -> bool:
@@ -87,3 +105,13 @@ def echoed(port: int, size: int = 100_000, host: str = "127.0.0.1", *, source: s
     data = os.urandom(size)
     with connect(port, host, source=source) as sock:
         return exchange(sock, data) == data
+
+
+def ended(sock: socket.socket) -> bool:
+    """Whether the other side ends or breaks the connection, before the socket's timeout."""
+    try:
+        while sock.recv(CHUNK):
+            pass
+    except ConnectionResetError:
+        pass
+    return True

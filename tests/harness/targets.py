@@ -139,7 +139,7 @@ class Recorder(TcpTarget):
     def __init__(self, port: int = 0, host: str = "127.0.0.1", answer: bytes = b"", *, eager: bool = False) -> None:
         super().__init__(port, host)
         self.connections: Queue[Received] = Queue()
-        """One for each connection, as they come."""
+        """One for each connection that brings something, as they come; a forwarder's ping of its target does not."""
         self._answer = answer
         self._eager = eager
 
@@ -149,13 +149,15 @@ class Recorder(TcpTarget):
 
     def serve(self, sock: socket.socket) -> None:
         received = Received()
-        self.connections.put(received)
         if self._eager:
+            self.connections.put(received)
             sock.sendall(self._answer)
             sock.shutdown(socket.SHUT_WR)
         try:
             while data := sock.recv(CHUNK):
                 received.data += data
+                if not received.first.is_set() and not self._eager:
+                    self.connections.put(received)
                 received.first.set()
             received.ended_by = "EOF"
             if not self._eager:

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tests.harness.net import wait_tcp
 from tests.harness.ports import free_port
 from tests.harness.process import NodePass
 
@@ -93,6 +94,13 @@ class Runner:
             process.ready()
         return Tunnel(process, process, process, process, users, users, target)
 
+    def at(self, end: str, query: str, **more: Any) -> Tunnel:
+        """A tunnel with these parameters at one end (`ingress`, `egress`) or `both`; or a `single` forwarder."""
+        if end == "single":
+            return self.forwarder(query, **more)
+        options: dict[str, Any] = {end: query, **more}
+        return self.tunnel(**options)
+
     def tunnel(
         self,
         flow: str = "reverse",
@@ -109,6 +117,7 @@ class Runner:
         env: Mapping[str, str] | None = None,
         client_env: Mapping[str, str] | None = None,
         wait: bool = True,
+        silent: bool = False,
         **more: Any,
     ) -> Tunnel:
         """A server and a client.
@@ -127,6 +136,7 @@ class Runner:
             env: variables on top of `QUICK`.
             client_env: variables of the client on top of these.
             wait: for both to be ready.
+            silent: whether the server's log does not tell that it listens.
             more: for `NodePass`.
         """
         port, users, target = free_port(), free_port(), free_port()
@@ -140,7 +150,10 @@ class Runner:
             env=env,
             **more,
         )
-        up.listening()
+        if silent:
+            wait_tcp(port, host.strip("[]"))
+        else:
+            up.listening()
         down = self.run(
             f"client://{KEY}@{dialled or host}:{via or port}/{at_client}"
             f"?{_join('log=debug', 'mode=2', 'min=4', both, client, for_client)}",

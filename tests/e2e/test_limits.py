@@ -1,0 +1,168 @@
+"""`rate`, `slot` and `read`: what an instance lets pass."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+
+import pytest
+
+from tests.harness import (
+    Echo,
+    Recorder,
+    Runner,
+    Silent,
+    UdpEcho,
+    connect,
+    echoed,
+    ended,
+    exchange,
+    read_all,
+    udp_socket,
+)
+
+MBIT = 125_000
+SIZE = 8 * MBIT // 2
+"""Half a second's worth at rate=8."""
+
+AT_LEAST = 0.25
+"""Half of what it should take: the burst at the start, and timers that are late, never make up for more."""
+
+
+@pytest.mark.parametrize("end", ["ingress", "egress", "single"])
+@pytest.mark.parametrize("direction", ["up", "down"])
+def test_rate_holds_tcp_back(np: Runner, end: str, direction: str) -> None:
+    tunnel = np.at(end, "rate=8")
+    data = os.urandom(SIZE)
+    with Recorder(tunnel.target, answer=data if direction == "down" else b"ok") as target:
+        user = connect(tunnel.users)
+        begun = time.monotonic()
+        with user:
+            if direction == "up":
+                user.sendall(data)
+            user.shutdown(socket.SHUT_WR)
+            answer = read_all(user)
+        assert time.monotonic() - begun > AT_LEAST
+        assert (target.next().all() if direction == "up" else answer) == data
+
+
+def test_rate_holds_each_direction_on_its_own(np: Runner) -> None:
+    tunnel = np.tunnel(ingress="rate=8")
+    data = os.urandom(SIZE)
+    with Echo(tunnel.target), connect(tunnel.users) as user:
+        begun = time.monotonic()
+        assert exchange(user, data) == data
+        assert time.monotonic() - begun > AT_LEAST
+
+
+COUNT, DATAGRAM = 64, 1250
+"""Over half a second's worth at rate=1, and little enough for a socket's buffer to hold."""
+
+
+def flood(answer_port: int) -> socket.socket:
+    """A UDP target that sends `COUNT` datagrams to whoever sends it one."""
+    target = udp_bound(answer_port)
+
+    def serve() -> None:
+        _, user = target.recvfrom(100)
+        for _ in range(COUNT):
+            target.sendto(bytes(DATAGRAM), user)
+
+    threading.Thread(target=serve, daemon=True).start()
+    return target
+
+
+def udp_bound(port: int) -> socket.socket:
+    """A UDP socket on a port of this machine."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.settimeout(10)
+    sock.bind(("127.0.0.1", port))
+    return sock
+
+
+def bytes_of(sock: socket.socket, count: int) -> None:
+    """Read datagrams of that many bytes in all: a tunnel without the extension may join some."""
+    while count > 0:
+        count -= len(sock.recv(65536))
+
+
+@pytest.mark.parametrize("end", ["ingress", "egress", "single"])
+@pytest.mark.parametrize("direction", ["up", "down"])
+def test_rate_holds_udp_back(np: Runner, end: str, direction: str) -> None:
+    tunnel = np.at(end, "rate=1")
+    with udp_socket(tunnel.users) as user:
+        begun = time.monotonic()
+        if direction == "up":
+            with udp_bound(tunnel.target) as target:
+                for _ in range(COUNT):
+                    user.send(bytes(DATAGRAM))
+                bytes_of(target, COUNT * DATAGRAM)
+        else:
+            with flood(tunnel.target):
+                user.send(b"go")
+                bytes_of(user, COUNT * DATAGRAM)
+        assert time.monotonic() - begun > AT_LEAST
+
+
+@pytest.mark.parametrize("end", ["ingress", "egress", "single"])
+def test_slots_are_shared_by_tcp_and_udp(np: Runner, end: str) -> None:
+    tunnel = np.at(end, "slot=2")
+    limited = tunnel.egress if end == "egress" else tunnel.ingress
+    with Echo(tunnel.target), UdpEcho(tunnel.target), connect(tunnel.users) as tcp, udp_socket(tunnel.users) as udp:
+        assert exchange(tcp, b"one") == b"one"
+        udp.send(b"two")
+        assert udp.recv(10) == b"two"
+        with connect(tunnel.users) as third:
+            assert ended(third)
+        with udp_socket(tunnel.users, timeout=0.3) as fourth, pytest.raises(TimeoutError):
+            exchange_datagram(fourth, b"four")
+        limited.wait_for("All slots are taken: refused the user at")
+        # Those who are in stay in, and a slot that is given back is used again.
+        assert exchange(tcp, b"still") == b"still"
+        tcp.close()
+        limited.wait_for("Exchange complete: 127")
+        assert echoed(tunnel.users, 10)
+
+
+def exchange_datagram(user: socket.socket, datagram: bytes) -> bytes:
+    """Send a datagram and wait for the answer."""
+    user.send(datagram)
+    return user.recv(65536)
+
+
+def pulse(user: socket.socket, times: int, pause: float) -> None:
+    """Say something again and again, never silent for longer than `pause`."""
+    nothing = threading.Event()
+    for _ in range(times):
+        assert exchange(user, b"pulse") == b"pulse"
+        nothing.wait(pause)
+
+
+@pytest.mark.parametrize("end", ["ingress", "egress", "single"])
+def test_read_ends_idle_connections_only(np: Runner, end: str) -> None:
+    tunnel = np.at(end, "read=600ms")
+    with Echo(tunnel.target), connect(tunnel.users) as busy, connect(tunnel.users) as idle:
+        begun = time.monotonic()
+        assert exchange(idle, b"hello") == b"hello"
+        pulse(busy, 10, 0.1)
+        assert ended(idle)
+        assert time.monotonic() - begun > 0.5
+        assert exchange(busy, b"alive") == b"alive"
+        assert ended(busy)
+
+
+def test_read_ends_what_the_target_never_reads(np: Runner) -> None:
+    tunnel = np.forwarder("read=400ms")
+    with Silent(tunnel.target), connect(tunnel.users) as user, pytest.raises(ConnectionError):
+        user.sendall(bytes(1 << 28))
+
+
+def test_without_read_idle_connections_stay(np: Runner) -> None:
+    tunnel = np.tunnel(both="read=0")
+    with Echo(tunnel.target), connect(tunnel.users) as user:
+        assert exchange(user, b"a") == b"a"
+        tunnel.ingress.checkpoint()
+        tunnel.ingress.checkpoint()
+        assert exchange(user, b"b") == b"b"
