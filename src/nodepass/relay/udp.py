@@ -187,10 +187,11 @@ class TargetEnd(DatagramEnd):
 class LinkEnd(DatagramEnd):
     """The tunnel: datagrams written into a link one by one, each read taken for one."""
 
-    __slots__ = ("_early", "_ended", "_largest", "_link")
+    __slots__ = ("_early", "_ended", "_largest", "_link", "_log")
 
-    def __init__(self, link: Link, largest: int, early: bytes = b"", *, ended: bool = False) -> None:
+    def __init__(self, link: Link, largest: int, log: Log, early: bytes = b"", *, ended: bool = False) -> None:
         self._link = link
+        self._log = log
         self._largest = min(largest, LARGEST_DATAGRAM)
         self._early = early
         self._ended = ended
@@ -207,6 +208,13 @@ class LinkEnd(DatagramEnd):
 
     def send(self, datagram: bytes | memoryview) -> bool:
         if self._link.unsent > HIGH_WATER:
+            return False
+        record_size = self._link.record_size
+        if record_size is not None and len(datagram) > record_size:
+            # The other end takes each record for a datagram: it would come out in pieces.
+            self._log.seldom(
+                "udp record", WARN, "UDP: dropped a datagram of %d bytes: over TLS, %d fit", len(datagram), record_size
+            )
             return False
         self._link.write(datagram)
         return True

@@ -82,6 +82,9 @@ class Link(ABC):
     can_half_close: ClassVar[bool]
     """Whether `write_eof` leaves the other direction open; where it does not, it closes the link."""
 
+    record_size: ClassVar[int | None]
+    """Most bytes that arrive as they were written, in one piece; None where the transport knows no records."""
+
     remote: Address
     """Where the other side is."""
 

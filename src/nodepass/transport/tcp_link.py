@@ -246,6 +246,8 @@ class TcpLink(SocketLink):
 
     __slots__ = ()
 
+    record_size = None
+
     @property
     def fingerprint(self) -> None:
         return None

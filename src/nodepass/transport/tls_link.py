@@ -79,6 +79,8 @@ class TlsLink(SocketLink):
         "_wake",
     )
 
+    record_size = RECORD_SIZE
+
     def __init__(
         self,
         sock: socket.socket,

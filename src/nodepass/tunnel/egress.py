@@ -113,7 +113,8 @@ class _Service:
     def _on_datagram_target(self, target: DatagramEnd, _: set[Relay]) -> None:
         self._hand_over()
         tunables = self._resources.tunables
-        far = LinkEnd(self._pooled.link, tunables.udp_data_buf_size, self._pooled.early, ended=self._pooled.ended)
+        pooled, size = self._pooled, tunables.udp_data_buf_size
+        far = LinkEnd(pooled.link, size, self._resources.log, pooled.early, ended=pooled.ended)
         relay = UdpRelay(target, far, self._resources.meter, tunables.udp_read_timeout, self._on_udp_end)
         self._session.relays.add(relay)
         relay.start()
