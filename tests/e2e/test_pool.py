@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from contextlib import ExitStack
+from typing import Self
 
 import pytest
 
@@ -63,7 +64,12 @@ def test_user_waits_for_a_pool_connection_so_long_and_no_longer(np: Runner) -> N
     assert turned_away(users)
     assert time.monotonic() - begun > 0.3
     server.wait_for("no peer is connected")
-    # With a peer that opens no connection for users it is the same.
+
+
+def test_user_of_a_peer_that_opens_no_connections_waits_as_long(np: Runner) -> None:
+    port, users = free_port(), free_port()
+    env = {"NP_POOL_GET_TIMEOUT": "500ms", "NP_REPORT_INTERVAL": "1h"}
+    server = np.run(f"server://{KEY}@127.0.0.1:{port}/127.0.0.1:{users}?mode=1", env=env).listening()
     assert ask(port)[0] == 200
     _, control = pool_connection(port)
     with control:
@@ -114,7 +120,7 @@ class HandshakeOnly:
         self.refused = threading.Semaphore(0)
         self._listener = socket.create_server(("127.0.0.1", self.port))
 
-    def __enter__(self) -> HandshakeOnly:
+    def __enter__(self) -> Self:
         threading.Thread(target=self._serve, daemon=True).start()
         return self
 
@@ -179,7 +185,7 @@ def test_udp_buffer_size_is_the_largest_datagram(np: Runner) -> None:
 def test_tcp_buffer_size_changes_nothing_in_the_bytes(np: Runner, size: int) -> None:
     tunnel = np.tunnel(server="tls=1", env={"NP_TCP_DATA_BUF_SIZE": str(size)})
     with Echo(tunnel.target):
-        assert echoed(tunnel.users, 20_000)
+        assert echoed(tunnel.users, 3000)
 
 
 def unanswering(stack: ExitStack) -> int:
