@@ -1,17 +1,16 @@
 """A tunnel for TCP and UDP: server, client and single-end forwarder from one URL.
 
-import nodepass
+::
 
-async with nodepass.Server("server://key@:10101/127.0.0.1:8080?tls=1") as server:
-await server.connected()
-print(server.stats)
+    async with nodepass.Server("server://key@:10101/127.0.0.1:8080?tls=1") as server:
+        await server.connected()
+        print(server.stats)
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nodepass.config import ClientConfig, MasterConfig, ServerConfig, Tunables, parse_url, to_url
 from nodepass.errors import (
     ConfigError,
     DialError,
@@ -27,6 +26,7 @@ from nodepass.errors import (
 )
 
 if TYPE_CHECKING:
+    from nodepass.config import ClientConfig, MasterConfig, ServerConfig, Tunables, parse_url, to_url
     from nodepass.tunnel.client import Client
     from nodepass.tunnel.forward import Forwarder
     from nodepass.tunnel.instance import Stats
@@ -59,13 +59,20 @@ __all__ = [
     "to_url",
 ]
 
-_HOME = {"Client": "client", "Forwarder": "forward", "Server": "server", "Stats": "instance"}
+_HOME = {
+    **dict.fromkeys(("ClientConfig", "MasterConfig", "ServerConfig", "Tunables", "parse_url", "to_url"), "config"),
+    "Client": "tunnel.client",
+    "Forwarder": "tunnel.forward",
+    "Server": "tunnel.server",
+    "Stats": "tunnel.instance",
+}
+"""Where each public name lives that is not imported at once."""
 
 
 def __getattr__(name: str) -> object:
-    """Import a mode when it is first asked for: `nodepass --version` and a master need none of them."""
+    """Import a name when it is first asked for: `nodepass --version` needs none of them, a client no server."""
     if name not in _HOME:
         raise AttributeError(f"module 'nodepass' has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415 - only needed here
 
-    return getattr(import_module(f"nodepass.tunnel.{_HOME[name]}"), name)
+    return getattr(import_module(f"nodepass.{_HOME[name]}"), name)

@@ -1,42 +1,47 @@
-"""The command line: arguments, exit codes, signals, the event loop. A mode is imported when it is asked for.
+"""The command line: arguments, and one line for each way in which they can be wrong.
 
 Exit codes: 0 after a graceful end, 2 for wrong arguments, 128 and the signal's number when a second signal cuts it short.
+
+Nothing but click is imported until a command needs it, so that `--version` and `--help` answer at once. No message quotes
+an argument: any of them may hold the key.
 """
 
 from __future__ import annotations
 
-import asyncio
-import gc
-import os
+import io
+import math
 import platform
-import signal
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from nodepass import __version__
-from nodepass.config import ClientConfig, Mode, ServerConfig, Tunables, parse_url, to_url
 from nodepass.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-
-    from nodepass.tunnel.instance import Instance
+    from typing import IO
 
 EXIT_BAD_INPUT = 2
 
 BANNER_WIDTH = 37
 """Columns between the sides of the box that v1 draws."""
 
+LONGEST_DEMO = 24 * 60 * 60
+"""Seconds that `--seconds` takes at most."""
+
+PLAIN_OPTION = re.compile(r"--?[A-Za-z][A-Za-z-]{0,20}")
+"""What an option's name looks like; anything else may be a piece of a URL."""
+
 
 def banner() -> str:
-    """What `nodepass` is and the three forms of its URL, in a box."""
+    """What `nodepass` is and the forms of its URL, in a box."""
     lines = (f"nodepass {__version__} ", f"{platform.system()}/{platform.machine()} ".lower())
     urls = (
         " server://<key>@<address>/<target>?…",
         " client://<key>@<address>/<target>?…",
-        " master://<address>/<prefix>?…",
+        " master://…  not in this version",
     )
     bar = "─" * BANNER_WIDTH
     return "\n".join(
@@ -50,20 +55,58 @@ def banner() -> str:
     )
 
 
+class BadInputError(click.ClickException):
+    """Arguments that are wrong: one line that says what would be right, and exit code 2."""
+
+    exit_code = EXIT_BAD_INPUT
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print it the way every message of this program looks."""
+        click.echo(f"nodepass: {self.format_message()}", file=file, err=True)
+
+
 class UrlGroup(click.Group):
-    """Commands by name, and a URL where a command is expected: `nodepass server://…` is `nodepass run server://…`."""
+    """Commands by name, and a URL where a command is expected: `nodepass server://…`."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Read the options in front of the URL or the command."""
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.UsageError as error:
+            raise _bad_usage(error) from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, or what the URL describes."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            raise _bad_usage(error) from None
+        except ConfigError as error:
+            raise BadInputError(str(error)) from None
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """Take what is no command's name for a URL."""
-        if args and args[0] not in self.commands:
-            return super().resolve_command(ctx, ["url", *args])
-        return super().resolve_command(ctx, args)
+        if args[0] in self.commands:
+            return super().resolve_command(ctx, args)
+        return "URL", run_url, args
+
+
+def _bad_usage(error: click.UsageError) -> BadInputError:
+    """Say in one line what click says in several, and without the arguments that it quotes."""
+    if isinstance(error, click.NoSuchOption):
+        name = f" {error.option_name}" if PLAIN_OPTION.fullmatch(error.option_name) else ""
+        return BadInputError(f'unknown option{name}; parameters are part of the URL, as in "server://…?tls=1"')
+    if isinstance(error, click.BadParameter | click.BadOptionUsage):
+        return BadInputError(error.format_message())
+    return BadInputError("too many arguments; `nodepass --help` tells more")
 
 
 @click.group(
     cls=UrlGroup,
     invoke_without_command=True,
-    subcommand_metavar="URL | COMMAND [ARGUMENT]...",
+    subcommand_metavar="URL | COMMAND",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, "-V", "--version", message="nodepass %(version)s")
@@ -72,107 +115,74 @@ def main(ctx: click.Context) -> None:
     """Run a tunnel for TCP and UDP, described by one URL.
 
     \b
-      nodepass "server://KEY@:10101/:8080?tls=1"               at the public end
-      nodepass "client://KEY@HOST:10101/127.0.0.1:80"          behind NAT
-      nodepass "client://:5432/db.internal:6432?mode=1"        one end only
+      nodepass "server://KEY@:10101/:8080?tls=1&mode=1"      at the public end
+      nodepass "client://KEY@HOST:10101/127.0.0.1:80?mode=2" behind NAT
+      nodepass "client://:15432/db.internal:5432?mode=1"     one end only
 
-    `nodepass params` lists every parameter, `nodepass demo` shows a tunnel at work.
+    Users of HOST:8080 then reach the web server behind NAT. KEY is a secret
+    that both ends share. Quote the URL, or the shell takes its & and ? for
+    itself.
     """  # noqa: D301 - \b is click's mark, not a backslash
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show a character gets a question mark, not a traceback.
+            stream.reconfigure(errors="replace")
     if ctx.invoked_subcommand is None:
         click.echo(banner(), err=True)
-        click.echo("\nnodepass: expected a URL or a command; `nodepass --help` tells more", err=True)
-        ctx.exit(EXIT_BAD_INPUT)
+        click.echo("", err=True)
+        raise BadInputError("expected a URL or a command; `nodepass --help` tells more, `nodepass demo` shows a tunnel")
 
 
-@main.command(hidden=True)
-@click.argument("url")
-def url(url: str) -> None:
-    """Run what URL describes until a signal ends it."""
-    instance = _or_exit(lambda: _make(url))
-    _hide_arguments(instance.config)
-    sys.exit(_run(_until_signalled(instance)))
+def _show_main_help(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and ctx.parent is not None:
+        click.echo(ctx.parent.get_help())
+        ctx.exit()
 
 
-@main.command()
+@click.command(add_help_option=False)
+@click.option("-h", "--help", is_flag=True, is_eager=True, expose_value=False, callback=_show_main_help)
+@click.argument("arguments", nargs=-1)
+def run_url(arguments: tuple[str, ...]) -> None:
+    """Run what a URL describes until a signal ends it."""
+    if len(arguments) != 1:
+        raise BadInputError(f"expected one URL, in quotes; got {len(arguments)} arguments")
+    if "://" not in arguments[0]:
+        commands = ", ".join(main.commands)
+        raise BadInputError(f"expected a URL that begins with server:// or client://, or a command: {commands}")
+    from nodepass import runner  # noqa: PLC0415 - see the top
+
+    sys.exit(runner.run_url(arguments[0]))
+
+
+def _read_seconds(_: click.Context, __: click.Parameter, text: str | None) -> float | None:
+    """Read a length of time; click's own types would quote the text, and `nan` and `inf` are numbers to Python."""
+    if text is None:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= LONGEST_DEMO:
+        raise click.BadParameter(f"expected a number from 0 to {LONGEST_DEMO}")
+    return seconds
+
+
+@main.command(short_help="See a tunnel at work, on this machine alone.")
+@click.option("--seconds", metavar="N", callback=_read_seconds, help="End by itself after N seconds.")
+def demo(seconds: float | None) -> None:
+    """See a tunnel at work: a web page behind NAT, a server and a client, all on this machine.
+
+    It checks itself by a download and a UDP round trip through the tunnel; the exit code is 0 if both came through.
+    """
+    from nodepass import runner  # noqa: PLC0415 - see the top
+    from nodepass.demo import run_demo  # noqa: PLC0415 - see the top
+
+    sys.exit(runner.run(run_demo(seconds)))
+
+
+@main.command(short_help="List the URL's parameters and the NP_* variables.")
 def params() -> None:
     """List the parameters of the URL and the variables of the environment."""
-    from nodepass.config import help_text  # noqa: PLC0415 - only needed here
+    from nodepass.config import help_text  # noqa: PLC0415 - see the top
 
     click.echo(help_text())
-
-
-@main.command()
-@click.option("--seconds", type=click.FloatRange(min=0), help="End by itself after this long; for ever unless given.")
-def demo(seconds: float | None) -> None:
-    """See a tunnel at work: a web page behind NAT, a server and a client, all on this machine."""
-    from nodepass.demo import run_demo  # noqa: PLC0415 - only needed here
-
-    sys.exit(_run(run_demo(seconds)))
-
-
-def _or_exit(make: Callable[[], Instance[Any]]) -> Instance[Any]:
-    """What `make` makes; or, for bad input, one line that says what would be right, and exit code 2."""
-    try:
-        return make()
-    except ConfigError as error:
-        click.echo(f"nodepass: {error}", err=True)
-        sys.exit(EXIT_BAD_INPUT)
-
-
-def _make(url: str) -> Instance[Any]:
-    from nodepass.console import make_logger  # noqa: PLC0415 - `--version` needs none of it
-
-    config = parse_url(url)
-    tunables = Tunables.from_environment(os.environ)
-    logger = make_logger()
-    if isinstance(config, ServerConfig):
-        from nodepass.tunnel.server import Server  # noqa: PLC0415 - a client does not need it
-
-        return Server(config, tunables=tunables, logger=logger)
-    if isinstance(config, ClientConfig):
-        from nodepass.tunnel.client import Client  # noqa: PLC0415 - a server does not need it
-
-        return Client(config, tunables=tunables, logger=logger)
-    raise ConfigError("mode", Mode.MASTER.value, "not part of this version; expected server or client")
-
-
-def _hide_arguments(config: ServerConfig | ClientConfig) -> None:
-    """Take the key out of what `ps` shows of this process."""
-    from setproctitle import setproctitle  # noqa: PLC0415 - only a running instance needs it
-
-    setproctitle(f"nodepass {to_url(config, with_secret=False)}")
-
-
-def _run(main_task: Coroutine[Any, Any, int]) -> int:
-    """Run on uvloop where it is installed, else on asyncio."""
-    try:
-        from uvloop import new_event_loop  # noqa: PLC0415 - only a running instance needs it
-    except ImportError:
-        # Windows' default loop has no readiness callbacks; elsewhere this is the default.
-        new_event_loop = asyncio.SelectorEventLoop
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(main_task)
-
-
-async def _until_signalled(instance: Instance[Any]) -> int:
-    """Run the instance; the first signal drains it, a second one ends the process at once."""
-    loop = asyncio.get_running_loop()
-    signalled = asyncio.Event()
-
-    def on_signal(number: int) -> None:
-        if signalled.is_set():
-            os._exit(128 + number)
-        signalled.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal, number)
-    try:
-        await instance.start()
-    except ConfigError as error:
-        click.echo(f"nodepass: {error}", err=True)
-        return EXIT_BAD_INPUT
-    # What has been made so far lives as long as the process: the collector need not look at it again and again.
-    gc.freeze()
-    await signalled.wait()
-    await instance.stop()
-    return 0

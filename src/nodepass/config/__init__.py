@@ -3,6 +3,7 @@
 from nodepass.config.configs import ClientConfig, MasterConfig, ServerConfig, TunnelConfig
 from nodepass.config.duration import format_duration, parse_duration
 from nodepass.config.endpoint import Endpoint, IPAddress, parse_endpoint
+from nodepass.config.help import help_text
 from nodepass.config.kinds import IPNetwork
 from nodepass.config.tunables import Tunables
 from nodepass.config.url import Config, default_key, parse_url, to_url
@@ -41,6 +42,7 @@ __all__ = [
     "TunnelConfig",
     "default_key",
     "format_duration",
+    "help_text",
     "parse_duration",
     "parse_endpoint",
     "parse_url",

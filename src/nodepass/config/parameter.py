@@ -56,6 +56,11 @@ class Row(ABC):
     def default_text(self) -> str:
         """The default as a URL writes it; empty where leaving the parameter out is the only way to say it."""
 
+    @property
+    @abstractmethod
+    def meaning(self) -> str:
+        """The help, in Markdown, and what of it this version does not carry."""
+
     @abstractmethod
     def text_in(self, config: object) -> str:
         """Write the value that a configuration holds in its field of this name."""
@@ -86,6 +91,11 @@ class Parameter(Row, Generic[T]):
     def default_text(self) -> str:
         """The default as a URL writes it; empty where leaving the parameter out is the only way to say it."""
         return self.kind.format(self.default)
+
+    @property
+    def meaning(self) -> str:
+        """The help, in Markdown, and what of it this version does not carry."""
+        return self.help if self.offered is None else f"{self.help}; {self.offered.reason}"
 
     def text_in(self, config: object) -> str:
         """Write the value that a configuration holds in its field of this name."""

@@ -171,5 +171,5 @@ def markdown_rows() -> tuple[str, ...]:
     for row in ALL:
         default = f"`{row.default_text}`" if row.default_text else ""
         cells = (row.remarks.get(mode, "x" if mode in row.modes else "") for mode in Mode)
-        lines.append(f"| {' | '.join((f'`{row.name}`', row.help, default, *cells))} |")
+        lines.append(f"| {' | '.join((f'`{row.name}`', row.meaning, default, *cells))} |")
     return tuple(lines)

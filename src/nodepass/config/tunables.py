@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeAlias, TypeVar
 
 from nodepass.config.kinds import Duration, Integer, Kind
 from nodepass.errors import ConfigError
@@ -47,9 +47,10 @@ class Variable(Generic[T]):
         except ValueError:
             raise ConfigError(self.name, text, f"expected {self.kind.expected}") from None
 
-    def markdown_row(self) -> str:
-        """Return its line of the README's table: name, meaning, default."""
-        return f"| `{self.name}` | {self.help} | `{self.kind.format(self.default)}` |"
+    @property
+    def default_text(self) -> str:
+        """The default as the variable would write it."""
+        return self.kind.format(self.default)
 
 
 SEMAPHORE_LIMIT: Final = Variable("NP_SEMAPHORE_LIMIT", _COUNT, 65536, "most signals waiting to be sent")
@@ -68,11 +69,14 @@ SERVICE_COOLDOWN: Final = Variable("NP_SERVICE_COOLDOWN", _TIME, 3.0, "pause bef
 SHUTDOWN_TIMEOUT: Final = Variable("NP_SHUTDOWN_TIMEOUT", _TIME, 5.0, "time that connections have to finish at the end")
 RELOAD_INTERVAL: Final = Variable("NP_RELOAD_INTERVAL", _TIME, 3600.0, "time between re-reading certificates and backups")
 
-_COUNTS: Final = (SEMAPHORE_LIMIT, TCP_DATA_BUF_SIZE, UDP_DATA_BUF_SIZE)
-_TIMES: Final = (
+AnyVariable: TypeAlias = Variable[int] | Variable[float]
+
+ALL: Final[tuple[AnyVariable, ...]] = (
+    *(SEMAPHORE_LIMIT, TCP_DATA_BUF_SIZE, UDP_DATA_BUF_SIZE),
     *(HANDSHAKE_TIMEOUT, TCP_DIAL_TIMEOUT, UDP_DIAL_TIMEOUT, UDP_READ_TIMEOUT, POOL_GET_TIMEOUT, MIN_POOL_INTERVAL),
     *(MAX_POOL_INTERVAL, REPORT_INTERVAL, FALLBACK_INTERVAL, SERVICE_COOLDOWN, SHUTDOWN_TIMEOUT, RELOAD_INTERVAL),
 )
+"""Every variable, in the order of the table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,4 +139,4 @@ class Tunables:
 
 def markdown_rows() -> tuple[str, ...]:
     """Return the lines of the README's table of environment variables."""
-    return (*(count.markdown_row() for count in _COUNTS), *(time.markdown_row() for time in _TIMES))
+    return tuple(f"| `{variable.name}` | {variable.help} | `{variable.default_text}` |" for variable in ALL)

@@ -228,6 +228,8 @@ class ClientHandshake:
             HandshakeRefused: as `receive`.
             HandshakeError: as `receive`, or the answer was not whole.
         """
+        if not self._received:
+            raise HandshakeError("the server closed the connection without an answer")
         if self._agreement is None:
             self._agreement = self._feed(b"")
         if self._agreement is None:

@@ -5,7 +5,8 @@ take the place of XOR: the JSON (`_to_json`, `_from_json`) and the line around i
 
 What always holds:
 
-* a `Signal` that `SignalCodec.decode` returns has exactly the members its action needs, each of the right form;
+* a `Signal` that `SignalCodec.decode` returns has exactly the members its action needs, each of the right form (only the
+  ``fp`` of a ``verify`` may be empty);
 * a line, read or written, is at most `LINE_LIMIT` bytes, and `LineSplitter` holds no more than that;
 * whatever the bytes, decoding ends in a `Signal` or a `SignalError`.
 """
@@ -54,7 +55,7 @@ class Action(Enum):
     FLUSH = "flush"
     """Drop all idle pool connections and reset the error count."""
     VERIFY = "verify"
-    """Compare the certificate of an idle pool connection. Needs ``id`` and ``fp``."""
+    """Compare the certificate of an idle pool connection. Needs ``id``; who knows no fingerprint sends no ``fp``."""
 
 
 _LAUNCHES: Final = frozenset({Action.TCP, Action.UDP})
@@ -152,7 +153,8 @@ def _from_json(members: dict[str, object]) -> Signal:
         parse_remote(remote)
         return Signal(action, remote=remote, id=_pool_connection(connection_id))
     if action is Action.VERIFY:
-        if not _FINGERPRINT.fullmatch(fp):
+        # v1's server with certificate files sends none.
+        if fp and not _FINGERPRINT.fullmatch(fp):
             raise SignalError(f"fp is {fp[:40]!r}, expected sha256: and 32 upper-case hex pairs")
         return Signal(action, id=_pool_connection(connection_id), fp=fp)
     return Signal(action)

@@ -153,6 +153,7 @@ class TcpRelay:
     __slots__ = ("_ended", "_error", "_from_far", "_from_near", "_open", "_timer", "far", "near")
 
     def __init__(self, near: Link, far: Link, meter: Meter, ended: Callable[[TcpRelay, Exception | None], None]) -> None:
+        near.coalesce = far.coalesce = True
         self.near = near
         self.far = far
         self._ended = ended

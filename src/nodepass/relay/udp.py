@@ -19,7 +19,6 @@ from nodepass.log import WARN
 from nodepass.net.udp import UdpSocket
 from nodepass.relay.meter import IdleTimer
 from nodepass.transport.base import HIGH_WATER
-from nodepass.transport.tls_link import TlsLink
 
 if TYPE_CHECKING:
     import socket
@@ -110,7 +109,7 @@ class TargetEnd(DatagramEnd):
         log: where datagrams too large are told of.
     """
 
-    __slots__ = ("_answered", "_buffer", "_header", "_last", "_log", "_refused", "_socket")
+    __slots__ = ("_answered", "_buffer", "_closed", "_header", "_last", "_log", "_refused", "_socket")
 
     def __init__(
         self,
@@ -125,6 +124,7 @@ class TargetEnd(DatagramEnd):
         self._header = header
         self._log = log
         self._answered = False
+        self._closed = False
         self._last = b""
         self._socket = self._wrap(sock)
         self._socket.pause()
@@ -134,6 +134,9 @@ class TargetEnd(DatagramEnd):
 
     def replace(self, sock: socket.socket, header: bytes) -> None:
         """Go on with another target, which gets the last datagram again."""
+        if self._closed:
+            sock.close()
+            return
         self._socket.close()
         self._header = header
         self._socket = self._wrap(sock)
@@ -160,6 +163,7 @@ class TargetEnd(DatagramEnd):
         self._socket.resume()
 
     def close(self) -> None:
+        self._closed = True
         self._socket.close()
 
     def _on_datagram(self, datagram: memoryview, _: SocketAddress) -> None:
@@ -183,15 +187,15 @@ class TargetEnd(DatagramEnd):
 class LinkEnd(DatagramEnd):
     """The tunnel: datagrams written into a link one by one, each read taken for one."""
 
-    __slots__ = ("_early", "_ended", "_largest", "_link")
+    __slots__ = ("_early", "_ended", "_largest", "_link", "_log")
 
-    def __init__(self, link: Link, largest: int, early: bytes = b"", *, ended: bool = False) -> None:
+    def __init__(self, link: Link, largest: int, log: Log, early: bytes = b"", *, ended: bool = False) -> None:
         self._link = link
+        self._log = log
         self._largest = min(largest, LARGEST_DATAGRAM)
         self._early = early
         self._ended = ended
-        if isinstance(link, TlsLink):
-            link.coalesce = False
+        link.coalesce = False
 
     def start(self, receiver: DatagramReceiver) -> None:
         self.receiver = receiver
@@ -204,6 +208,13 @@ class LinkEnd(DatagramEnd):
 
     def send(self, datagram: bytes | memoryview) -> bool:
         if self._link.unsent > HIGH_WATER:
+            return False
+        record_size = self._link.record_size
+        if record_size is not None and len(datagram) > record_size:
+            # The other end takes each record for a datagram: it would come out in pieces.
+            self._log.seldom(
+                "udp record", WARN, "UDP: dropped a datagram of %d bytes: over TLS, %d fit", len(datagram), record_size
+            )
             return False
         self._link.write(datagram)
         return True

@@ -19,7 +19,7 @@ What always holds:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,13 +77,19 @@ NOBODY = _Nobody()
 class Link(ABC):
     """A duplex byte stream to one peer. See the module's text for what always holds."""
 
-    __slots__ = ()
+    __slots__ = ("coalesce", "remote")
 
-    can_half_close: bool
+    can_half_close: ClassVar[bool]
     """Whether `write_eof` leaves the other direction open; where it does not, it closes the link."""
+
+    record_size: ClassVar[int | None]
+    """Most bytes that arrive as they were written, in one piece; None where the transport knows no records."""
 
     remote: Address
     """Where the other side is."""
+
+    coalesce: bool
+    """Whether what came in several records may be delivered at once; a link without records may do so in any case."""
 
     @property
     @abstractmethod

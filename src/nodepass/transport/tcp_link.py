@@ -71,7 +71,6 @@ class SocketLink(Link):
         "_send",
         "_sock",
         "_write_ended",
-        "remote",
     )
 
     can_half_close = True
@@ -93,6 +92,7 @@ class SocketLink(Link):
         self._write_ended = False
         self._closing = False
         self._linger: asyncio.TimerHandle | None = None
+        self.coalesce = True
         self.remote = from_socket(sock.getpeername()) if remote is None else remote
 
     # What is asked of a link.
@@ -245,6 +245,8 @@ class TcpLink(SocketLink):
     """A plain TCP connection."""
 
     __slots__ = ()
+
+    record_size = None
 
     @property
     def fingerprint(self) -> None:

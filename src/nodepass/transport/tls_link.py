@@ -52,8 +52,8 @@ class TlsBuffers:
 class TlsLink(SocketLink):
     """One end of a TLS connection.
 
-    `coalesce` may be set to False: then each TLS record is delivered by itself, which keeps the boundaries of datagrams
-    that a v1 peer writes one by one.
+    Without `coalesce`, each TLS record is delivered by itself: that keeps the boundaries of datagrams which a v1 peer
+    writes one by one.
 
     Args:
         sock: connected.
@@ -77,8 +77,9 @@ class TlsLink(SocketLink):
         "_stash",
         "_tls",
         "_wake",
-        "coalesce",
     )
+
+    record_size = RECORD_SIZE
 
     def __init__(
         self,
@@ -91,7 +92,6 @@ class TlsLink(SocketLink):
         remote: Address | None = None,
     ) -> None:
         super().__init__(sock, buffers.encrypted, remote)
-        self.coalesce = True
         self._plain = buffers.plain
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()

@@ -6,6 +6,7 @@ Which of the two it is, is decided once; after that, a session that ends is foll
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from nodepass.config import PoolTransport, RunMode, TlsMode
@@ -98,7 +99,8 @@ class Client(Forwarder, SessionOwner):
         await self._adopt_flow(agreement.flow)
         session = self._session = self._begin_session(agreement, server)
         self._is_ready.set()
-        raise await session.ended
+        # Shielded: a client that is stopped ends the session itself, later.
+        raise await asyncio.shield(session.ended)
 
     async def _adopt_flow(self, flow: Flow) -> None:
         """Bind the target address if users come in here. It stays bound from session to session."""
@@ -119,6 +121,7 @@ class Client(Forwarder, SessionOwner):
             server,
             self._codec,
             encrypted=agreement.tls != TlsMode.NONE,
+            certified=agreement.tls == TlsMode.FILES,
             egress=Egress(self.config, self._targets, self._resources) if self._targets is not None else None,
             owner=self,
             resources=self._resources,

@@ -75,6 +75,7 @@ class _Service:
             pooled.link.abort()
             return
         self._pooled = pooled
+        self._session.relays.add(self)
         if self._udp:
             attempt = self._targets.open_udp(self._remote, self._on_datagram_target, self._on_failure)
         else:
@@ -82,26 +83,38 @@ class _Service:
 
         def lost() -> None:
             attempt.cancel()
+            self._session.relays.discard(self)
             self._end()
 
-        pooled.lost = lost
+        if self in self._session.relays:
+            pooled.lost = lost
+
+    def abort(self) -> None:
+        """The session has died while a target was searched for."""
+        self._pooled.link.abort()
 
     def _on_failure(self, error: Exception) -> None:
         self._resources.log.seldom("target", ERROR, "No target for the user at %s: %s", self._remote, error)
-        self._pooled.lost = None
+        self._hand_over()
         self._pooled.link.abort()
         self._end()
 
-    def _on_target(self, target: Link, _: set[Relay]) -> None:
+    def _hand_over(self) -> None:
+        """The search is over: the connection is looked after by someone else."""
+        self._session.relays.discard(self)
         self._pooled.lost = None
+
+    def _on_target(self, target: Link, _: set[Relay]) -> None:
+        self._hand_over()
         relay = TcpRelay(target, self._pooled.link, self._resources.meter, self._on_tcp_end)
         self._session.relays.add(relay)
         relay.start(self._pooled.early, ended=self._pooled.ended)
 
     def _on_datagram_target(self, target: DatagramEnd, _: set[Relay]) -> None:
-        self._pooled.lost = None
+        self._hand_over()
         tunables = self._resources.tunables
-        far = LinkEnd(self._pooled.link, tunables.udp_data_buf_size, self._pooled.early, ended=self._pooled.ended)
+        pooled, size = self._pooled, tunables.udp_data_buf_size
+        far = LinkEnd(pooled.link, size, self._resources.log, pooled.early, ended=pooled.ended)
         relay = UdpRelay(target, far, self._resources.meter, tunables.udp_read_timeout, self._on_udp_end)
         self._session.relays.add(relay)
         relay.start()

@@ -2,12 +2,14 @@
 
 Taking a connection asks for the next at once, at the end of the same turn of the loop, many in parallel but bounded. How
 many are kept is `PoolScaling`'s decision: it is told of every refill, and how much was taken while a connection opened.
-A failed opening is not tried again before the next interval, so that a dead server is not hammered.
+A failed opening is not tried again before the next interval, so that a dead server is not hammered. In the first interval
+it is no error: a v1 server closes its port behind the handshake, and opens it again for the pool.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import TYPE_CHECKING
 
 from nodepass.errors import DialError
@@ -55,6 +57,7 @@ class Filler:
         self._opening: set[_Opening] = set()
         self._created = 0
         self._backing_off = False
+        self._just_begun = True
         self._planned: asyncio.Handle | None = None
         self._tick_timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -87,7 +90,7 @@ class Filler:
     def _tick(self) -> None:
         """An interval has passed: let the scaling learn, and rest once the pool is full at its smallest size."""
         self._tick_timer = None
-        self._backing_off = False
+        self._backing_off = self._just_begun = False
         self._scaling.after_refill(self._created, self._pool.active)
         self._created = 0
         if self._scaling.at_rest(self._pool.active):
@@ -108,6 +111,9 @@ class Filler:
         """A connection could not be opened."""
         self._opening.discard(opening)
         self._backing_off = True
+        if self._just_begun and not isinstance(error, ssl.SSLError):
+            self._log.debug("The server takes no pool connections yet: %s", error)
+            return
         self._pool.add_error()
         self._log.seldom("pool open", WARN, "Cannot open a pool connection: %s", error)
 

@@ -38,7 +38,7 @@ class HandshakeReceiver:
         key: the tunnel key.
         timeout: seconds until a connection that says nothing useful is closed.
         judged: called once with the verdict of a whole request; answer with `accept` or `refuse`.
-        ended: called once when the connection is over, answered or not.
+        ended: called once when the connection is gone, answered or not.
     """
 
     def __init__(
@@ -47,12 +47,14 @@ class HandshakeReceiver:
         key: str,
         timeout: float,
         judged: Callable[[HandshakeReceiver, Verdict], None],
-        ended: Callable[[HandshakeReceiver], None],
+        ended: Callable[[], None],
     ) -> None:
         self.link = link
         self._handshake = ServerHandshake(key)
         self._judged: Callable[[HandshakeReceiver, Verdict], None] | None = judged
         self._ended = ended
+        self.over = False
+        """Whether the connection is gone."""
         self._timer = asyncio.get_running_loop().call_later(timeout, link.abort)
         link.attach(self)
 
@@ -86,7 +88,8 @@ class HandshakeReceiver:
     def connection_lost(self, _: Exception | None) -> None:
         self._timer.cancel()
         self._judged = None
-        self._ended(self)
+        self.over = True
+        self._ended()
 
     def pause_writing(self) -> None:
         """The answer is short."""

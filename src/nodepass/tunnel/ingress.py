@@ -55,11 +55,18 @@ class TcpIngress:
         self._admission = Admission(config)
         self._block = config.block
         self._certificate = certificate
+        self._encrypting: set[TlsLink] = set()
+        self._closed = False
         self._listener = TcpListener(sockets, self._accepted, resources.log)
 
     def close(self) -> None:
-        """Take no more users."""
+        """Take no more users; those that have not got as far as asking for a way on are dropped."""
+        self._closed = True
         self._listener.close()
+        for link in self._encrypting:
+            link.abort()
+            self._resources.meter.end(udp=False)
+        self._encrypting.clear()
 
     def _accepted(self, sock: socket.socket, remote: Address) -> None:
         if self._admission.is_proxy(remote):
@@ -71,14 +78,16 @@ class TcpIngress:
     def _admit(self, sock: socket.socket, remote: Address) -> None:
         """Take this user in, if it may come and there is a slot."""
         log = self._resources.log
-        if not self._admission.admits(remote):
+        if self._closed:
+            sock.close()
+        elif not self._admission.admits(remote):
             log.seldom("denied", WARN, "Refused a user from %s: not allowed", remote.ip)
             sock.close()
         elif not self._resources.meter.begin(udp=False):
             log.seldom("slot", WARN, "All slots are taken: refused the user at %s", remote)
             sock.close()
         elif self._certificate is not None:
-            TlsLink(
+            link = TlsLink(
                 sock,
                 self._resources.buffers,
                 self._certificate.current,
@@ -86,6 +95,7 @@ class TcpIngress:
                 ready=self._decrypted,
                 remote=remote,
             )
+            self._encrypting.add(link)
         else:
             self._send_on(TcpLink(sock, self._resources.buffers.encrypted, remote))
 
@@ -94,6 +104,7 @@ class TcpIngress:
         self._resources.log.seldom("proxyin", WARN, "Refused a connection from the proxy %s: %s", remote.ip, error)
 
     def _decrypted(self, link: TlsLink, error: Exception | None) -> None:
+        self._encrypting.discard(link)
         if error is None:
             self._send_on(link)
             return

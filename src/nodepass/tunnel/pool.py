@@ -40,6 +40,8 @@ class PooledLink:
         self.early = early
         self.ended = False
         self.lost: Callable[[], None] | None = None
+        # One record at a time, should these turn out to be datagrams.
+        link.coalesce = False
 
     def data_received(self, data: memoryview) -> None:
         self.link.pause_reading()

@@ -1,8 +1,6 @@
 """The server: listens on the tunnel address, and holds a session with each client that knows the key.
 
-The tunnel port takes two kinds of connections: handshakes, and the pool connections of clients that have shaken hands,
-known by their address (spec: wire.md). With TLS the first byte tells them apart. Without, the server has to speak first on
-a pool connection; a client that has forgotten its session then shows by the handshake it sends.
+A session is known by the address of its client (spec: wire.md): each address has one at a time.
 
 Which end takes in users is decided once, when the server first binds; a session that ends leaves the ports open.
 """
@@ -19,37 +17,27 @@ from nodepass.config import RunMode, ServerConfig, TlsMode, Tunables, parse_url
 from nodepass.errors import ConfigError, ListenError, SessionError
 from nodepass.log import WARN
 from nodepass.net.certificates import CertificateSource, from_files, self_signed
-from nodepass.net.listen import TcpListener, bind
-from nodepass.net.peek import Peek
+from nodepass.net.listen import bind
 from nodepass.protocol import conn_id
 from nodepass.protocol.agreement import Agreement, Flow
 from nodepass.protocol.handshake import ServerHandshake
 from nodepass.protocol.signals import SignalCodec
-from nodepass.transport.tcp_link import TcpLink
-from nodepass.transport.tls_link import TlsLink
 from nodepass.tunnel.egress import Egress
-from nodepass.tunnel.handshake import HandshakeReceiver
 from nodepass.tunnel.instance import Instance
 from nodepass.tunnel.ports import UserPorts, addresses_to_bind, bind_for_users
 from nodepass.tunnel.session import Session, SessionOwner
 from nodepass.tunnel.switchboard import Switchboard
 from nodepass.tunnel.targets import Targets
+from nodepass.tunnel.tunnel_port import TunnelPort
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
 
-    from nodepass.net.address import Address
-    from nodepass.net.certificates import ServerCertificate
     from nodepass.protocol.handshake import Verdict
     from nodepass.transport.base import Link
+    from nodepass.tunnel.handshake import HandshakeReceiver
     from nodepass.tunnel.pool import PooledLink
-
-TLS_HANDSHAKE_RECORD = b"\x16"
-"""First byte of a TLS connection (RFC 8446, 5.1)."""
-
-MOST_UNDECIDED = 1024
-"""Connections to the tunnel port that may be in a handshake of either kind at a time."""
 
 PROOF_TIMEOUT = 1.0
 """Seconds a session has to show that it lives when its client's address asks for another."""
@@ -79,10 +67,9 @@ class Server(Instance[ServerConfig], SessionOwner):
         self._codec = SignalCodec(config.secret.reveal())
         self._flow: Flow | None = None
         self._certificate: CertificateSource | None = None
-        self._listener: TcpListener | None = None
+        self._tunnel_port: TunnelPort | None = None
         self._user_ports: UserPorts | None = None
         self._sessions: dict[str, Session] = {}
-        self._undecided = 0
         self._switchboard: Switchboard
         self._egress: Egress | None = None
 
@@ -102,7 +89,7 @@ class Server(Instance[ServerConfig], SessionOwner):
     async def _run(self) -> None:
         tunnel = self.config.tunnel
         listening = bind(await addresses_to_bind(tunnel, self._resources), tunnel.port, socket.SOCK_STREAM)
-        self._listener = TcpListener(listening, self._accepted, self._log)
+        self._tunnel_port = TunnelPort(listening, self.config.secret, self._certificate, self._resources, self)
         await self._decide_flow()
         if self._flow is Flow.FORWARD and self._egress is None:
             self._egress = Egress(self.config, Targets(self.config, self._resources), self._resources)
@@ -131,8 +118,8 @@ class Server(Instance[ServerConfig], SessionOwner):
             self._flow = Flow.REVERSE
 
     def _take_no_more(self) -> None:
-        if self._listener is not None:
-            self._listener.close()
+        if self._tunnel_port is not None:
+            self._tunnel_port.close()
         if self._user_ports is not None:
             self._user_ports.close()
         self._switchboard.close()
@@ -141,7 +128,7 @@ class Server(Instance[ServerConfig], SessionOwner):
 
     def _close(self) -> None:
         self._take_no_more()
-        self._listener = self._user_ports = None
+        self._tunnel_port = self._user_ports = None
         for session in tuple(self._sessions.values()):
             session.end(SessionError("the server is closing"))
 
@@ -157,89 +144,30 @@ class Server(Instance[ServerConfig], SessionOwner):
         flow = Flow.REVERSE if self._flow is None else self._flow
         return Agreement(flow, self.config.max, self.config.tls, self.config.type)
 
-    # The tunnel port.
+    # What comes in at the tunnel port.
 
-    def _accepted(self, sock: socket.socket, remote: Address) -> None:
-        session = self._sessions.get(remote.ip)
-        if session is not None and self._certificate is None:
-            self._take_in(session, TcpLink(sock, self._resources.buffers.encrypted, remote))
-            return
-        if self._undecided >= MOST_UNDECIDED:
-            self._log.seldom("undecided", WARN, "Too many handshakes at a time: refused %s", remote)
-            sock.close()
-            return
-        self._undecided += 1
-        if session is None or self._certificate is None:
-            self._receive_handshake(sock, remote)
-        else:
-            self._tell_apart(sock, remote, self._certificate.current)
+    def knows(self, ip: str) -> bool:
+        """See `Host`."""
+        return ip in self._sessions
 
-    def _tell_apart(self, sock: socket.socket, remote: Address, certificate: ServerCertificate) -> None:
-        """Look at the first byte of a connection from a client's address: TLS, or another handshake?"""
-        first = b""
-
-        def examine(data: bytes) -> int:
-            nonlocal first
-            first = data
-            return 0
-
-        def done(sock: socket.socket) -> None:
-            if first == TLS_HANDSHAKE_RECORD:
-                self._encrypt(sock, remote, certificate)
-            else:
-                self._receive_handshake(sock, remote)
-
-        def failed(_: Exception) -> None:
-            self._undecided -= 1
-
-        Peek(sock, 1, self._tunables.handshake_timeout, examine, done, failed)
-
-    def _encrypt(self, sock: socket.socket, remote: Address, certificate: ServerCertificate) -> None:
-        """Do TLS on a pool connection."""
-
-        def ready(link: TlsLink, error: Exception | None) -> None:
-            self._undecided -= 1
-            session = self._sessions.get(remote.ip)
-            if error is not None:
-                self._log.seldom("tls", WARN, "TLS with %s: %s", remote, error)
-            elif session is None:
-                link.abort()
-            else:
-                self._take_in(session, link)
-
-        TlsLink(
-            sock,
-            self._resources.buffers,
-            certificate,
-            timeout=self._tunables.handshake_timeout,
-            ready=ready,
-            remote=remote,
-        )
-
-    def _take_in(self, session: Session, link: Link) -> None:
-        """Assign an ID to a pool connection; the first becomes the control channel."""
-        if not session.has_control:
+    def pool_connection(self, link: Link) -> None:
+        """See `Host`: assign an ID; the first connection of a session becomes its control channel."""
+        session = self._sessions.get(link.remote.ip)
+        if session is None:
+            link.abort()
+        elif not session.has_control:
             link.write(conn_id.to_bytes(conn_id.CONTROL))
             session.start_control(link)
         elif session.pool.active >= self.config.max:
-            self._log.seldom("pool full", WARN, "%s opened more than %d pool connections", session.peer, self.config.max)
+            self._log.seldom("pool full", WARN, "%s opened over %d pool connections", session.peer, self.config.max)
             link.abort()
         else:
             new = conn_id.random_id(session.pool)
             link.write(conn_id.to_bytes(new))
             session.pool.add(new, link)
 
-    # Handshakes.
-
-    def _receive_handshake(self, sock: socket.socket, remote: Address) -> None:
-        link = TcpLink(sock, self._resources.buffers.encrypted, remote)
-        key = self.config.secret.reveal()
-        HandshakeReceiver(link, key, self._tunables.handshake_timeout, self._judged, self._handshake_over)
-
-    def _handshake_over(self, _: HandshakeReceiver) -> None:
-        self._undecided -= 1
-
-    def _judged(self, handshake: HandshakeReceiver, verdict: Verdict) -> None:
+    def handshake(self, handshake: HandshakeReceiver, verdict: Verdict) -> None:
+        """See `Host`: answer it."""
         remote = handshake.link.remote
         if not verdict.accepted:
             self._log.seldom("handshake", WARN, "Handshake from %s refused: %d %s", remote, verdict.status, verdict.text)
@@ -253,8 +181,13 @@ class Server(Instance[ServerConfig], SessionOwner):
         self._unless_alive(remote.ip, lambda: self._begin_session(handshake), refuse)
 
     def _begin_session(self, handshake: HandshakeReceiver) -> None:
+        if handshake.over:
+            return
         agreement = self._agreement()
         remote = handshake.link.remote
+        previous = self._sessions.get(remote.ip)
+        if previous is not None:
+            previous.end(SessionError("its client began another, and this one gave no sign of life"))
         self._log.info("Handshake with %s: %s", remote, agreement.encode().decode().rstrip())
         session = Session(
             remote,
@@ -272,22 +205,26 @@ class Server(Instance[ServerConfig], SessionOwner):
         """Begin another session with a client unless the one it has gives a sign of life in time; then refuse."""
         session = self._sessions.get(ip)
         if session is None or not session.has_control:
-            if session is not None:
-                session.end(SessionError("its client began another"))
             begin()
             return
-
-        def dead() -> None:
-            session.end(SessionError("its client began another, and this one gave no sign of life"))
-            begin()
+        timer = asyncio.get_running_loop().call_later(PROOF_TIMEOUT, begin)
 
         def alive() -> None:
-            if not session.ended.done():
+            if not timer.cancelled() and timer.when() > asyncio.get_running_loop().time():
                 timer.cancel()
                 refuse()
 
-        timer = asyncio.get_running_loop().call_later(PROOF_TIMEOUT, dead)
         session.prove_alive(alive)
+
+    def _client_forgot(self, ip: str) -> None:
+        """A client's address asked for a session on what was taken for a pool connection: is the one it has still alive?"""
+        session = self._sessions.get(ip)
+
+        def dead() -> None:
+            if session is not None:
+                session.end(SessionError("its client asked for another, and this one gave no sign of life"))
+
+        self._unless_alive(ip, dead, lambda: None)
 
     # What sessions tell.
 
@@ -297,7 +234,7 @@ class Server(Instance[ServerConfig], SessionOwner):
             verdict = ServerHandshake(self.config.secret.reveal()).receive(pooled.early)
             if verdict is not None and verdict.accepted:
                 self._log.seldom("forgotten", WARN, "A handshake from %s came as a pool connection", pooled.link.remote)
-                self._unless_alive(pooled.link.remote.ip, lambda: None, lambda: None)
+                self._client_forgot(pooled.link.remote.ip)
                 return False
         return self._flow is Flow.FORWARD
 

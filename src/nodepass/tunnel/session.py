@@ -6,6 +6,10 @@ pool, its control channel and its relays are gone, and no others. Who owns it le
 With TLS, the ends compare the certificate that each saw on an idle connection (`verify`, spec: wire.md): each sends its
 own view as soon as it has a connection to name, and a session that takes in users carries none before the peer's view has
 come and agrees. So a man in the middle of a `tls=1` tunnel, who has another certificate on each side, ends the session.
+
+A client with `tls=2` has checked the certificate by its chain and name: it needs no view of the server, and gives its own
+in answer to the server's. For v1's server with certificate files does not know its own fingerprint: it sends none, and
+breaks the session off at any `verify` that reaches it.
 """
 
 from __future__ import annotations
@@ -88,6 +92,7 @@ class Session:
         peer: its address, for the log.
         codec: between control lines and signals.
         encrypted: whether the pool connections are TLS, so that `verify` is due.
+        certified: whether this end has checked the chain and the name of the peer's certificate.
         egress: dials targets for the peer's users; None where this end takes in users.
         owner: hears what happens.
         resources: of the instance.
@@ -99,6 +104,7 @@ class Session:
         codec: SignalCodec,
         *,
         encrypted: bool,
+        certified: bool = False,
         egress: Egress | None,
         owner: SessionOwner,
         resources: Resources,
@@ -109,12 +115,15 @@ class Session:
         self._owner = owner
         self._resources = resources
         self._control: Control | None = None
-        self._verified = not encrypted
-        self._verify_sent = not encrypted
+        self._certified = certified
+        self._verified = certified or not encrypted
+        self._owes_verify = encrypted
+        self._may_verify = not certified
+        self._awaits_verify = encrypted
         self._verifying: dict[ConnectionId, Link] = {}
         self.peer = peer
         self.pool = Pool(
-            self._connection_added, owner.connection_taken, owner.idle_spoke, resources.tunables.pool_get_timeout
+            self._connection_added, owner.connection_taken, self._idle_spoke, resources.tunables.pool_get_timeout
         )
         self.relays: set[Relay] = set()
         self.ended: asyncio.Future[SessionError] = self._loop.create_future()
@@ -146,7 +155,8 @@ class Session:
             closed=self.end,
         )
         self._timer.cancel()
-        if not self._verified:
+        if not self._verified and self._egress is None:
+            # An end that dials targets does without: a busy v1 peer has no idle connection that it could name.
             patience = SILENT_INTERVALS * self._resources.tunables.report_interval
             reason = SessionError("the peer did not verify the TLS certificate")
             self._timer = self._loop.call_later(patience, self.end, reason)
@@ -203,6 +213,11 @@ class Session:
         if self.ready:
             self._owner.session_has_room(self)
 
+    def _idle_spoke(self, pooled: PooledLink) -> bool:
+        # A v1 peer closes the connection right behind the `verify` that names it, and the end may come first.
+        may_be_named = self._awaits_verify and pooled.ended and not pooled.early
+        return may_be_named or self._owner.idle_spoke(pooled)
+
     # Signals.
 
     def _on_signal(self, signal: Signal) -> None:
@@ -228,17 +243,18 @@ class Session:
 
     def _send_verify(self) -> None:
         """Name an idle connection and the certificate seen on it, once there is one."""
-        if self._verify_sent or self._control is None:
+        if not self._owes_verify or not self._may_verify or self._control is None:
             return
         pooled = self.pool.incoming_get()
         if pooled is None:
             return
-        self._verify_sent = True
+        self._owes_verify = False
         self._verifying[pooled.id] = pooled.link
         pooled.link.attach(_UntilClosed(pooled.link, lambda: self._verifying.pop(pooled.id, None)))
         self._control.send(Signal(Action.VERIFY, id=pooled.id, fp=pooled.link.fingerprint or ""))
 
     def _on_verify(self, signal: Signal) -> None:
+        self._awaits_verify = False
         own = self._verifying.get(signal.id)
         if own is not None:
             self._compare(own, signal.fp)
@@ -254,10 +270,17 @@ class Session:
         self.pool.outgoing_get(signal.id, self._resources.tunables.pool_get_timeout, deliver)
 
     def _compare(self, link: Link, seen_by_peer: str) -> None:
-        if not hmac.compare_digest(link.fingerprint or "", seen_by_peer):
+        if self._certified and not seen_by_peer:
+            # v1's server with certificate files.
+            if self._egress is not None:
+                self._resources.log.warning("Verify: %s is of a version that takes in no users with tls=2", self.peer)
+            return
+        if not seen_by_peer or not hmac.compare_digest(link.fingerprint or "", seen_by_peer):
             self.end(SessionError("the peer saw another certificate: someone may stand between the two ends"))
             return
         self._resources.log.info("TLS certificate verified: %s", seen_by_peer)
         self._verified = True
         self._timer.cancel()
+        self._may_verify = True
+        self._send_verify()
         self._become_ready()

@@ -93,7 +93,7 @@ class Switchboard:
         """See `Upstream`."""
 
         def deliver(pooled: PooledLink, session: Session) -> None:
-            opened(LinkEnd(pooled.link, self._datagram_size), session.relays)
+            opened(LinkEnd(pooled.link, self._datagram_size, self._log), session.relays)
 
         self._open(Action.UDP, remote, deliver, failed)
 

@@ -132,7 +132,7 @@ class Targets:
 
 
 class Attempt(ABC):
-    """The search for one target that answers, for one user."""
+    """The search for one target that answers, for one user. It dies with the relays of the targets."""
 
     def __init__(self, targets: Targets, timeout: float, failed: Callable[[Exception], None]) -> None:
         self._targets = targets
@@ -140,11 +140,18 @@ class Attempt(ABC):
         self._failed = failed
         self._left = list(reversed(targets.order()))
         self._index = 0
-        self._cancelled = False
+        self._over = False
+        targets.relays.add(self)
 
     def cancel(self) -> None:
         """Give up; nothing is called any more."""
-        self._cancelled = True
+        self._over = True
+        self._targets.relays.discard(self)
+
+    def abort(self) -> None:
+        """Give up, and tell who asked."""
+        self.cancel()
+        self._failed(DialError("the tunnel is closing"))
 
     @abstractmethod
     def _found(self, addresses: list[Address]) -> None:
@@ -171,16 +178,17 @@ class Attempt(ABC):
         except DialError as error:
             self._not_this(error)
         else:
-            if not self._cancelled:
+            if not self._over:
                 self._found([Address(ip, endpoint.port) for ip in ips])
 
     def _not_this(self, error: Exception) -> None:
-        if self._cancelled:
+        if self._over:
             return
         self._targets.failed(self._index, error, last=not self._left)
         if self._left:
             self._next()
         else:
+            self.cancel()
             self._failed(error)
 
 
@@ -208,6 +216,7 @@ class _TcpAttempt(Attempt):
 
     def _connected(self, sock: socket.socket, address: Address) -> None:
         self._dial = None
+        self.cancel()
         self._targets.answered(self._index)
         link = TcpLink(sock, self._targets.resources.buffers.encrypted, address)
         link.write(self._targets.header(self._remote, address, datagram=False))
@@ -241,6 +250,7 @@ class _UdpAttempt(Attempt):
         if self._end is None:
             self._end = TargetEnd(sock, resources.datagrams, self._refused, header, resources.log)
             self._failed = self._end.lost
+            self._targets.relays.discard(self)
             self._opened(self._end, self._targets.relays)
         else:
             self._end.replace(sock, header)

@@ -17,13 +17,10 @@ if TYPE_CHECKING:
 
 
 class Relay(Protocol):
-    """What can be broken off when what carries it dies."""
+    """What can be broken off when what carries it dies: a relay, or the search for a target that is to become one."""
 
     def abort(self) -> None:
         """Break both sides."""
-
-    def close(self) -> None:
-        """End both sides in order."""
 
 
 class Upstream(Protocol):

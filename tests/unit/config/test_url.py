@@ -122,9 +122,7 @@ def test_no_key_gives_the_port_s(user_part: str) -> None:
     assert (config.secret, config.key_is_default) == (Secret("2339c1b2"), True)
 
 
-@pytest.mark.parametrize(
-    ("port", "key"), [(10101, "e68be2b4"), (443, "2339c1b2"), (1, "340ca71c"), (65535, "181ab38f")]
-)
+@pytest.mark.parametrize(("port", "key"), [(10101, "e68be2b4"), (443, "2339c1b2"), (1, "340ca71c"), (65535, "181ab38f")])
 def test_default_key_is_that_of_v1(port: int, key: str) -> None:
     assert default_key(port) == key
 
@@ -272,8 +270,6 @@ def test_what_is_written_is_read_back(config: Config) -> None:
     assert parse_url(to_url(config, with_secret=True)) == config
 
 
-@pytest.mark.parametrize(
-    "url", ["server://:1/a:2", "client://:1/a:2?tls=1", "master://:1/x?tls=2&crt=a&key=b&dashboard=0"]
-)
+@pytest.mark.parametrize("url", ["server://:1/a:2", "client://:1/a:2?tls=1", "master://:1/x?tls=2&crt=a&key=b&dashboard=0"])
 def test_what_is_written_without_a_key_is_read_back(url: str) -> None:
     assert parse_url(to_url(parse_url(url), with_secret=True)) == parse_url(url)

@@ -76,9 +76,7 @@ def test_a_url_with_one_character_wrong(data: st.DataObject, key: str, tail: str
     head = "server://"
     around = head + tail
     position = data.draw(st.integers(0, len(around) - 1))
-    replacement = data.draw(
-        st.sampled_from(["", "@", ":", "/", "?", "#", "%", "&", "=", ",", " ", "\0", "x", "[", "]"])
-    )
+    replacement = data.draw(st.sampled_from(["", "@", ":", "/", "?", "#", "%", "&", "=", ",", " ", "\0", "x", "[", "]"]))
     broken = around[:position] + replacement + around[position + 1 :]
     split = len(head) if position >= len(head) else len(head) + len(replacement) - 1
     assert MARK not in refusal_of(broken[:split] + quote(key, safe="") + broken[split:])

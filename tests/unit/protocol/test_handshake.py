@@ -218,3 +218,9 @@ def test_what_may_be_a_request() -> None:
 def test_a_verdict_tells_whether_it_accepts() -> None:
     assert Verdict(HTTPStatus.OK).accepted
     assert not Verdict(HTTPStatus.CONFLICT, "busy").accepted
+
+
+def test_a_connection_closed_without_a_byte_is_told_as_that() -> None:
+    # A v1 server under load loses its answer now and then.
+    with pytest.raises(HandshakeError, match="without an answer"):
+        ClientHandshake("none", KEY).receive_eof()

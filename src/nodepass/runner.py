@@ -1,0 +1,98 @@
+"""What a `nodepass` process does with its URL: make the instance, choose the event loop, end on signals.
+
+A mode is imported when it is asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+from nodepass.config import ClientConfig, Mode, ServerConfig, Tunables, parse_url, to_url
+from nodepass.console import make_logger
+from nodepass.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from nodepass.tunnel.instance import Instance
+
+SIGNAL_EXIT = 128
+"""Added to the number of the signal that ends a process at once, as shells do."""
+
+
+def run_url(url: str) -> int:
+    """Run what a URL describes until a signal ends it.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ConfigError: the URL, the environment or a file they name is wrong; nothing has been bound.
+    """
+    instance = _make(url)
+    _hide_arguments(instance.config)
+    return run(_until_signalled(instance))
+
+
+def run(main_task: Coroutine[Any, Any, int]) -> int:
+    """Run a coroutine on uvloop where it is installed, else on asyncio."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(main_task)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        from uvloop import new_event_loop  # noqa: PLC0415 - it may be missing
+    except ImportError:
+        # Windows' default loop has no readiness callbacks; elsewhere this is the default.
+        return asyncio.SelectorEventLoop
+    return new_event_loop
+
+
+def _make(url: str) -> Instance[Any]:
+    if url.lower().startswith(f"{Mode.MASTER}://"):
+        # Before the rest is read: there is no use in correcting a URL that will be refused.
+        raise ConfigError("mode", Mode.MASTER.value, "not part of this version; expected server or client")
+    config = parse_url(url)
+    tunables = Tunables.from_environment(os.environ)
+    logger = make_logger()
+    if isinstance(config, ServerConfig):
+        from nodepass.tunnel.server import Server  # noqa: PLC0415 - a client does not need it
+
+        return Server(config, tunables=tunables, logger=logger)
+    if isinstance(config, ClientConfig):
+        from nodepass.tunnel.client import Client  # noqa: PLC0415 - a server does not need it
+
+        return Client(config, tunables=tunables, logger=logger)
+    raise AssertionError(config.scheme)
+
+
+def _hide_arguments(config: ServerConfig | ClientConfig) -> None:
+    """Take the key out of what `ps` shows of this process."""
+    from setproctitle import setproctitle  # noqa: PLC0415 - the demo does not need it
+
+    setproctitle(f"nodepass {to_url(config, with_secret=False)}")
+
+
+async def _until_signalled(instance: Instance[Any]) -> int:
+    """Run the instance; the first signal drains it, a second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+    signalled = asyncio.Event()
+
+    def on_signal(number: int) -> None:
+        if signalled.is_set():
+            os._exit(SIGNAL_EXIT + number)
+        signalled.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal, number)
+    await instance.start()
+    # What has been made so far lives as long as the process: the collector need not look at it again and again.
+    gc.freeze()
+    await signalled.wait()
+    await instance.stop()
+    return 0

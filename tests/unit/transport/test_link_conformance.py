@@ -1,0 +1,217 @@
+"""What `nodepass.transport.base` says always holds, over every link and every event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+from nodepass.transport.base import HIGH_WATER
+from tests.unit.transport.links import READ_SIZE, Notes, attached
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from tests.unit.transport.links import Pair
+
+    Run = Callable[[Coroutine[object, object, None]], None]
+
+BULK = os.urandom(3_000_000)
+
+
+async def turns(count: int = 20) -> None:
+    """Let the loop turn: long enough for anything that is going to happen on loopback without being waited for."""
+    for _ in range(count):
+        await asyncio.sleep(0.001)
+
+
+def test_bytes_arrive_in_order_both_ways(run: Run, pair: Pair) -> None:
+    async def main() -> None:
+        near, far = await pair()
+        near_notes, far_notes = attached(near), attached(far)
+        near.write(BULK)
+        far.write(BULK[::-1])
+        await far_notes.until(lambda: len(far_notes.data) == len(BULK))
+        await near_notes.until(lambda: len(near_notes.data) == len(BULK))
+        assert far_notes.data == BULK
+        assert near_notes.data == BULK[::-1]
+        near.abort()
+        far.abort()
+
+    run(main())
+
+
+def test_memory_may_be_reused_after_write(run: Run, pair: Pair) -> None:
+    async def main() -> None:
+        near, far = await pair()
+        notes = attached(far)
+        memory = bytearray(BULK)
+        near.write(memoryview(memory))
+        memory[:] = bytes(len(memory))
+        await notes.until(lambda: len(notes.data) == len(BULK))
+        assert notes.data == BULK
+        near.abort()
+        far.abort()
+
+    run(main())
+
+
+def test_one_direction_may_end_before_the_other(run: Run, pair: Pair) -> None:
+    async def main() -> None:
+        near, far = await pair()
+        near_notes, far_notes = attached(near), attached(far)
+        near.write(b"request")
+        near.write_eof()
+        near.write(b"ignored")
+        await far_notes.until(lambda: "eof" in far_notes.events)
+        assert far_notes.data == b"request"
+        far.write(BULK)
+        far.write_eof()
+        await near_notes.until(lambda: "lost" in near_notes.events)
+        await far_notes.until(lambda: "lost" in far_notes.events)
+        assert near_notes.data == BULK
+        assert (near_notes.error, far_notes.error) == (None, None)
+        assert near_notes.events.count("lost") == near_notes.events.count("eof") == 1
+        assert far_notes.events.count("lost") == far_notes.events.count("eof") == 1
+
+    run(main())
+
+
+def test_the_end_comes_behind_what_was_paused_on(run: Run, pair: Pair) -> None:
+    async def main() -> None:
+        near, far = await pair()
+        near_notes, far_notes = attached(near), Notes(far)
+        far_notes.pause_after = 1
+        far.attach(far_notes)
+        near.write(BULK)
+        near.write_eof()
+        await far_notes.until(lambda: bool(far_notes.data))
+        while "eof" not in far_notes.events:
+            far.resume_reading()
+            far.write(b"x")
+            await turns(1)
+        assert far_notes.data == BULK
+        far.write_eof()
+        await near_notes.until(lambda: "lost" in near_notes.events)
+        assert near_notes.error is None
+        assert set(near_notes.data) == {ord("x")}
+
+    run(main())
+
+
+def test_ending_while_paused_loses_nothing(run: Run, pair: Pair) -> None:
+    async def main() -> None:
+        near, far = await pair()
+        far_notes = Notes(far)
+        far_notes.pause_after = 1
+        far.attach(far_notes)
+        near_notes = attached(near)
+        near.write(BULK)
+        await far_notes.until(lambda: bool(far_notes.data))
+        far.write_eof()
+        await near_notes.until(lambda: "eof" in near_notes.events)
+        far_notes.pause_after = None
+        far.resume_reading()
+        near.write_eof()
+        await far_notes.until(lambda: "lost" in far_notes.events)
+        assert far_notes.data == BULK
+        assert far_notes.error is None
+
+    run(main())
+
+
+def test_a_reader_that_pauses_stops_the_writer(run: Run, pair: Pair) -> None:
+    async def main() -> None:
+        near, far = await pair()
+        near_notes, far_notes = attached(near), Notes(far)
+        far_notes.pause_after = 1
+        far.attach(far_notes)
+        sent = 0
+        while "pause" not in near_notes.events:
+            near.write(BULK[:READ_SIZE])
+            sent += READ_SIZE
+            await turns(1)
+        assert near.unsent <= HIGH_WATER + 2 * READ_SIZE
+        delivered = len(far_notes.data)
+        await turns()
+        assert len(far_notes.data) == delivered
+        far_notes.pause_after = None
+        far.resume_reading()
+        await near_notes.until(lambda: "resume" in near_notes.events)
+        await far_notes.until(lambda: len(far_notes.data) == sent)
+        assert near_notes.events == ["pause", "resume"]
+        near.abort()
+        far.abort()
+
+    run(main())
+
+
+def test_nothing_is_delivered_from_inside_a_call(run: Run, pair: Pair) -> None:
+    async def main() -> None:
+        near, far = await pair()
+        near.write(b"waiting")
+        near.write_eof()
+        await turns()
+        notes = attached(far)
+        assert not notes.data
+        far.pause_reading()
+        await turns()
+        assert not notes.data
+        far.resume_reading()
+        assert not notes.data
+        await notes.until(lambda: notes.events == ["eof"])
+        assert notes.data == b"waiting"
+        near.abort()
+        far.abort()
+
+    run(main())
+
+
+def test_abort_is_an_error_to_the_other_side(run: Run, pair: Pair) -> None:
+    async def main() -> None:
+        near, far = await pair()
+        near_notes, far_notes = attached(near), attached(far)
+        near.abort()
+        assert near_notes.events == ["lost"]
+        assert near_notes.error is None
+        await far_notes.until(lambda: "lost" in far_notes.events)
+        assert far_notes.error is not None
+        assert "eof" not in far_notes.events
+        for link in (near, far):
+            link.write(b"ignored")
+            link.write_eof()
+            link.pause_reading()
+            link.resume_reading()
+            link.close()
+            link.abort()
+        assert near_notes.events == far_notes.events == ["lost"]
+
+    run(main())
+
+
+def test_close_sends_what_is_left(run: Run, pair: Pair) -> None:
+    async def main() -> None:
+        near, far = await pair()
+        near_notes, far_notes = attached(near), attached(far)
+        near.write(BULK)
+        near.close()
+        await far_notes.until(lambda: "eof" in far_notes.events)
+        assert far_notes.data == BULK
+        await near_notes.until(lambda: "lost" in near_notes.events)
+        assert near_notes.error is None
+        assert "eof" not in near_notes.events
+        far.abort()
+
+    run(main())
+
+
+def test_a_link_knows_the_other_side(run: Run, pair: Pair) -> None:
+    async def main() -> None:
+        near, far = await pair()
+        assert near.remote.ip == far.remote.ip == "127.0.0.1"
+        assert near.remote.port != far.remote.port
+        assert near.fingerprint == far.fingerprint
+        near.abort()
+        far.abort()
+
+    run(main())
