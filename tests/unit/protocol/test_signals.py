@@ -220,9 +220,7 @@ def split_all(pieces: list[bytes], limit: int) -> list[bytes | Overlong]:
 @given(st.lists(st.sampled_from([b"\n", b"ab", b"abcd", b"abcdefgh"]), max_size=12).map(b"".join), cuts)
 def test_lines_do_not_depend_on_chunks(data: bytes, places: list[int]) -> None:
     limit = 6
-    expected: list[bytes | Overlong] = [
-        line if len(line) <= limit else Overlong(limit) for line in data.split(b"\n")[:-1]
-    ]
+    expected: list[bytes | Overlong] = [line if len(line) <= limit else Overlong(limit) for line in data.split(b"\n")[:-1]]
     tail = data.rpartition(b"\n")[2]
     if len(tail) > limit:
         expected.append(Overlong(limit))
