@@ -20,6 +20,7 @@ from tests.harness import (
     ended,
     exchange,
     read_all,
+    turned_away,
     udp_socket,
 )
 
@@ -114,8 +115,7 @@ def test_slots_are_shared_by_tcp_and_udp(np: Runner, end: str) -> None:
         assert exchange(tcp, b"one") == b"one"
         udp.send(b"two")
         assert udp.recv(10) == b"two"
-        with connect(tunnel.users) as third:
-            assert ended(third)
+        assert turned_away(tunnel.users)
         with udp_socket(tunnel.users, timeout=0.3) as fourth, pytest.raises(TimeoutError):
             exchange_datagram(fourth, b"four")
         limited.wait_for("All slots are taken: refused the user at")

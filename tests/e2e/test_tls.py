@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import os
 import socket
-import ssl
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.harness import Authority, Echo, Recorder, Runner, Tunnel, Wiretap, connect, echoed, ended, exchange, free_port
+from tests.harness import (
+    Authority,
+    Echo,
+    Recorder,
+    Runner,
+    Tunnel,
+    Wiretap,
+    connect,
+    echoed,
+    ended,
+    exchange,
+    free_port,
+    user_context,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,15 +124,6 @@ def test_sni_is_the_host_of_the_handshake(np: Runner, query: str, dialled: str, 
         received = server.next()
         assert received.first.wait(5)
         assert f"\r\nHost: {host}\r\n".encode() in received.data
-
-
-def user_context(authority: Authority | None = None) -> ssl.SSLContext:
-    """What a user of a single-end client's TLS listener asks for."""
-    context = ssl.create_default_context(cafile=str(authority.path) if authority else None)
-    if authority is None:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def test_single_end_ends_self_signed_tls(np: Runner) -> None:

@@ -4,8 +4,8 @@ Everything waits on events with a timeout; nothing sleeps for a fixed time. All 
 serves plain and asyncio tests alike (in the latter through `asyncio.to_thread`, or before the loop matters).
 """
 
-from tests.harness.certificates import Authority
-from tests.harness.net import connect, echoed, ended, exchange, read_all, read_exactly, udp_socket, wait_tcp
+from tests.harness.certificates import Authority, user_context
+from tests.harness.net import connect, echoed, ended, exchange, read_all, read_exactly, turned_away, udp_socket, wait_tcp
 from tests.harness.ports import free_port
 from tests.harness.process import TIMEOUT, NodePass, Process
 from tests.harness.targets import Echo, Received, Recorder, Silent, SpeaksFirst, TcpTarget, UdpEcho
@@ -35,6 +35,8 @@ __all__ = [
     "free_port",
     "read_all",
     "read_exactly",
+    "turned_away",
     "udp_socket",
+    "user_context",
     "wait_tcp",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import ssl
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -67,3 +68,12 @@ def _general(name: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         return x509.DNSName(name)
+
+
+def user_context(authority: Authority | None = None) -> ssl.SSLContext:
+    """What a user of a single-end client's TLS listener asks for."""
+    context = ssl.create_default_context(cafile=str(authority.path) if authority else None)
+    if authority is None:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

@@ -115,3 +115,13 @@ def ended(sock: socket.socket) -> bool:
     except ConnectionResetError:
         pass
     return True
+
+
+def turned_away(port: int, opening: bytes = b"", *, source: str = "") -> bool:
+    """Whether a user who says `opening` is cut off, be it before the connection is up, before the socket's timeout."""
+    try:
+        with connect(port, source=source) as user:
+            user.sendall(opening)
+            return ended(user)
+    except ConnectionError:
+        return True

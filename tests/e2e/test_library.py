@@ -1,0 +1,206 @@
+"""The library: what an application that embeds nodepass uses, on asyncio and on uvloop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import uvloop
+
+import nodepass
+from tests.harness import Echo, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+QUICK = nodepass.Tunables(service_cooldown=0.1, report_interval=0.5, shutdown_timeout=1)
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.SelectorEventLoop,
+    "uvloop": uvloop.new_event_loop,
+}
+
+
+@pytest.fixture(params=LOOPS)
+def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, None]], None]:
+    """Runs a coroutine on one of the event loops; nothing may be left over in it."""
+
+    def run_it(main: Coroutine[Any, Any, None]) -> None:
+        async def watched() -> None:
+            problems: list[dict[str, Any]] = []
+            asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
+            async with asyncio.timeout(30):
+                await main
+            # What has been closed is let go of within a few turns of the loop.
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            assert problems == []
+
+        with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
+            runner.run(watched())
+
+    return run_it
+
+
+async def echoed(port: int, size: int = 300_000) -> None:
+    """Random bytes come back from an echo behind a port."""
+    data = os.urandom(size)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(data)
+    assert await reader.readexactly(size) == data
+    writer.close()
+    await writer.wait_closed()
+
+
+@pytest.mark.parametrize("tls", [0, 1])
+def test_server_and_client_in_one_process(run: Callable[..., None], tls: int) -> None:
+    async def main() -> None:
+        port, users = free_port(), free_port()
+        with Echo() as target:
+            async with (
+                nodepass.Server(
+                    f"server://k@127.0.0.1:{port}/127.0.0.1:{users}?mode=1&tls={tls}", tunables=QUICK
+                ) as server,
+                nodepass.Client(
+                    f"client://k@127.0.0.1:{port}/127.0.0.1:{target.port}?mode=2&min=2", tunables=QUICK
+                ) as client,
+            ):
+                await server.ready()
+                await client.ready()
+                await server.connected()
+                await client.connected()
+                await echoed(users)
+                for stats, mode in ((server.stats, 1), (client.stats, 2)):
+                    assert isinstance(stats, nodepass.Stats)
+                    assert stats.mode == mode
+                    assert stats.peers == 1
+                    assert stats.tcp_received == stats.tcp_sent == 300_000
+                    assert stats.udp_received == stats.udp_sent == 0
+
+    run(main())
+
+
+def test_forwarder(run: Callable[..., None]) -> None:
+    async def main() -> None:
+        users = free_port()
+        with Echo() as target:
+            async with nodepass.Forwarder(
+                f"client://127.0.0.1:{users}/127.0.0.1:{target.port}", tunables=QUICK
+            ) as forwarder:
+                await forwarder.ready()
+                await forwarder.connected()
+                await echoed(users)
+                assert forwarder.stats.mode == 1
+                assert forwarder.stats.tcp_sent == 300_000
+        with pytest.raises(OSError, match="Connect call failed|Connection refused"):
+            await asyncio.open_connection("127.0.0.1", users)
+
+    run(main())
+
+
+def test_several_chained_in_one_process(run: Callable[..., None]) -> None:
+    """User, forwarder, tunnel, another tunnel, target: five instances, each with figures of its own."""
+
+    async def main() -> None:
+        ports = [free_port() for _ in range(5)]
+        entrance, first, middle, second, last = (f"127.0.0.1:{port}" for port in ports)
+        with Echo() as target:
+            async with (
+                nodepass.Forwarder(f"client://{entrance}/{middle}", tunables=QUICK) as forwarder,
+                nodepass.Server(f"server://a@{first}/{middle}?mode=1&tls=1", tunables=QUICK) as server_a,
+                nodepass.Server(f"server://b@{second}/{last}?mode=1", tunables=QUICK) as server_b,
+            ):
+                await asyncio.gather(forwarder.ready(), server_a.ready(), server_b.ready())
+                async with (
+                    nodepass.Client(f"client://a@{first}/{last}?mode=2&min=2", tunables=QUICK) as client_a,
+                    nodepass.Client(
+                        f"client://b@{second}/127.0.0.1:{target.port}?mode=2&min=2", tunables=QUICK
+                    ) as client_b,
+                ):
+                    await asyncio.gather(client_a.connected(), client_b.connected())
+                    await asyncio.gather(server_a.connected(), server_b.connected())
+                    await asyncio.gather(*(echoed(ports[0], 50_000) for _ in range(10)))
+                    for instance in (server_a, server_b, client_a, client_b, forwarder):
+                        assert instance.stats.tcp_received == 500_000
+
+    run(main())
+
+
+def test_connected_waits_for_the_other_end(run: Callable[..., None]) -> None:
+    async def main() -> None:
+        port, users = free_port(), free_port()
+        async with nodepass.Server(f"server://k@127.0.0.1:{port}/127.0.0.1:{users}?mode=1", tunables=QUICK) as server:
+            await server.ready()
+            waiting = asyncio.ensure_future(server.connected())
+            await asyncio.sleep(0)
+            assert not waiting.done()
+            assert server.stats.peers == 0
+            async with nodepass.Client(f"client://k@127.0.0.1:{port}/127.0.0.1:9?mode=2&min=1", tunables=QUICK):
+                await waiting
+                assert server.stats.peers == 1
+
+    run(main())
+
+
+def test_bad_input_is_an_exception_before_anything_is_bound(run: Callable[..., None], tmp_path: object) -> None:
+    async def main() -> None:
+        with pytest.raises(nodepass.ConfigError, match="tls=3: expected 0, 1 or 2"):
+            nodepass.Server("server://k@127.0.0.1:10101/127.0.0.1:8080?tls=3")
+        with pytest.raises(nodepass.ConfigError, match="server://"):
+            nodepass.Server("client://k@127.0.0.1:10101/127.0.0.1:8080")
+        with pytest.raises(nodepass.ConfigError, match="client://"):
+            nodepass.Client("server://k@127.0.0.1:10101/127.0.0.1:8080")
+        url = f"server://k@127.0.0.1:10101/127.0.0.1:8080?tls=2&crt={tmp_path}/none&key={tmp_path}/none"
+        with pytest.raises(nodepass.ConfigError, match="crt="):
+            async with nodepass.Server(url):
+                pass
+        assert issubclass(nodepass.ConfigError, nodepass.NodePassError)
+
+    run(main())
+
+
+def test_stats_before_it_is_started() -> None:
+    forwarder = nodepass.Forwarder(f"client://127.0.0.1:{free_port()}/127.0.0.1:9")
+    with pytest.raises(RuntimeError, match="started"):
+        _ = forwarder.stats
+
+
+def test_lines_go_to_the_logger_that_was_given(run: Callable[..., None], caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("application.tunnel")
+    logger.setLevel(logging.DEBUG)
+
+    async def main() -> None:
+        url = f"client://127.0.0.1:{free_port()}/127.0.0.1:9"
+        async with nodepass.Forwarder(url, tunables=QUICK, logger=logger) as forwarder:
+            await forwarder.ready()
+
+    run(main())
+    assert any("Forwarding" in record.message and record.name == logger.name for record in caplog.records)
+
+
+def test_wait_returns_when_it_has_been_stopped(run: Callable[..., None]) -> None:
+    async def main() -> None:
+        forwarder = nodepass.Forwarder(f"client://127.0.0.1:{free_port()}/127.0.0.1:9", tunables=QUICK)
+        await forwarder.start()
+        await forwarder.ready()
+        waiting = asyncio.ensure_future(forwarder.wait())
+        await forwarder.stop()
+        await waiting
+
+    run(main())
+
+
+def test_a_client_decides_for_itself_that_it_is_a_single_end(run: Callable[..., None]) -> None:
+    async def main() -> None:
+        users = free_port()
+        with Echo() as target:
+            url = f"client://127.0.0.1:{users}/127.0.0.1:{target.port}"
+            async with nodepass.Client(url, tunables=QUICK) as client:
+                await client.connected()
+                await echoed(users)
+                assert client.stats.mode == 1
+
+    run(main())
