@@ -7,7 +7,8 @@ link. When one direction ends, the other goes on (half-close, spec: wire.md, Use
 What always holds:
 
 - The relay ends once, when both links are gone; `ended` is called then, and nothing is left that refers to it.
-- A link that broke breaks the other (`abort`), so that both users see it; a link that ended in order does not.
+- A link that broke breaks the other, behind what had come through it, so that both users see it. A link that ended in
+  order does not.
 - Without a rate or an idle time, a chunk costs one addition and one write.
 """
 
@@ -195,7 +196,7 @@ class TcpRelay:
         self.far.close()
 
     def abort(self) -> None:
-        """Break both sides."""
+        """Break both sides, at once."""
         self.near.abort()
         self.far.abort()
 
@@ -205,7 +206,7 @@ class TcpRelay:
         last = self._open == 0
         if error is not None:
             self._error = error
-            other.abort()
+            other.break_off()
         if last:
             if self._timer is not None:
                 self._timer.cancel()

@@ -10,9 +10,10 @@ What always holds:
 - `write` never blocks and takes everything. What the kernel does not take at once is copied and kept; over `HIGH_WATER`
   the receiver is told to pause, and whoever feeds the link must stop. So memory is bounded by one chunk per link.
 - A link that has ended in both directions, and has sent all it was given, closes itself: `connection_lost(None)`.
-- `abort` tells the other side (RST on TCP) that the stream is broken; `close` sends what is left first.
+- `close` ends the stream in order. `abort` lets the other side see that it is broken (RST on TCP), at once; `break_off`
+  does so after what is left has arrived.
 - Nothing is delivered from inside a call that the receiver's owner makes (`write`, `resume_reading`, `attach`), except
-  `connection_lost`, which may come from inside `write`, `write_eof`, `close` and `abort`.
+  `connection_lost`, which may come from inside `write`, `write_eof`, `close`, `break_off` and `abort`.
 - The memory given to `data_received` is one buffer shared by all links: it is valid during the call only.
 """
 
@@ -124,6 +125,10 @@ class Link(ABC):
     @abstractmethod
     def close(self) -> None:
         """Read no more, send what is left, then close; bounded in time."""
+
+    @abstractmethod
+    def break_off(self) -> None:
+        """Read no more, send what is left, then let the other side see a broken stream; bounded in time."""
 
     @abstractmethod
     def abort(self) -> None:

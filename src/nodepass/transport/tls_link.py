@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, cast
 from nodepass.errors import DialError
 from nodepass.net.certificates import ClientTls, ServerCertificate
 from nodepass.protocol.signals import fingerprint
-from nodepass.transport.tcp_link import SocketLink
+from nodepass.transport.socket_link import SocketLink
 
 if TYPE_CHECKING:
     import asyncio
@@ -158,10 +158,10 @@ class TlsLink(SocketLink):
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
-            self._lose(error)
+            self._reading_failed(error)
             return
         if not count:
-            self._lose(ConnectionResetError(CUT_OFF))
+            self._reading_failed(ConnectionResetError(CUT_OFF))
             return
         self._incoming.write(self._buffer[:count])
         if self._ready is None:

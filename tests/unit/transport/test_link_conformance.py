@@ -205,6 +205,46 @@ def test_close_sends_what_is_left(run: Run, pair: Pair) -> None:
     run(main())
 
 
+def test_breaking_off_delivers_what_is_left_and_then_breaks(run: Run, pair: Pair) -> None:
+    async def main() -> None:
+        near, far = await pair()
+        near_notes, far_notes = attached(near), Notes(far)
+        far_notes.pause_after = 1
+        far.attach(far_notes)
+        near.write(BULK)
+        near.break_off()
+        await far_notes.until(lambda: bool(far_notes.data))
+        far_notes.pause_after = None
+        far.resume_reading()
+        await far_notes.until(lambda: "lost" in far_notes.events)
+        assert far_notes.data == BULK
+        assert far_notes.error is not None
+        assert "eof" not in far_notes.events
+        await near_notes.until(lambda: "lost" in near_notes.events)
+        assert near_notes.error is None
+
+    run(main())
+
+
+def test_what_was_sent_before_a_reset_is_read_although_writing_fails(run: Run, pair: Pair) -> None:
+    async def main() -> None:
+        near, far = await pair()
+        near_notes = Notes(near)
+        # The far side answers early and resets, as servers do that refuse a request without reading it.
+        far.write(b"413")
+        await turns()
+        far.abort()
+        for _ in range(10):
+            near.write(b"more of the request")
+            await turns(1)
+        near.attach(near_notes)
+        await near_notes.until(lambda: "lost" in near_notes.events)
+        assert near_notes.data == b"413"
+        assert near_notes.error is not None
+
+    run(main())
+
+
 def test_a_link_knows_the_other_side(run: Run, pair: Pair) -> None:
     async def main() -> None:
         near, far = await pair()
