@@ -95,7 +95,7 @@ def test_forwarder(run: Callable[..., None]) -> None:
                 await echoed(users)
                 assert forwarder.stats.mode == 1
                 assert forwarder.stats.tcp_sent == 300_000
-        with pytest.raises(OSError, match="Connect call failed|Connection refused"):
+        with pytest.raises(OSError, match=r"Connect call failed|Connection refused"):
             await asyncio.open_connection("127.0.0.1", users)
 
     run(main())
