@@ -17,7 +17,12 @@ CHUNK = 1 << 16
 def connect(port: int, host: str = "127.0.0.1", *, source: str = "", timeout: float = TIMEOUT) -> socket.socket:
     """A TCP connection."""
     sock = socket.create_connection((host, port), timeout, (source, 0) if source else None)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except OSError:
+        # It has been reset already.
+        sock.close()
+        raise
     return sock
 
 

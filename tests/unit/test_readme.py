@@ -83,7 +83,8 @@ async def test_the_program_runs(tmp_path: Path) -> None:
     async with asyncio.timeout(30):
         out, err = await process.communicate()
     assert process.returncode == 0, err.decode()
-    assert {line.split(b":")[0] for line in err.splitlines()} <= {b"INFO", b"EVENT"}, err.decode()
+    # At the end, the client may warn that the server closes while the pool is still filling.
+    assert {line.split(b":")[0] for line in err.splitlines()} <= {b"INFO", b"EVENT", b"WARNING"}, err.decode()
     assert out.startswith(b"b'hello from the target\\n'\nStats(mode=1, peers=1, ")
 
 

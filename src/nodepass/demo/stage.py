@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nodepass import Client, Server, Tunables
 from nodepass.demo.ports import LOOPBACK, bind_both, bind_tcp, port_of
 from nodepass.demo.targets import UdpEcho, WebPage
-from nodepass.log import EVENT, WARN
+from nodepass.log import EVENT, NONE, WARN
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -111,6 +111,8 @@ class Stage:
 
     async def close(self) -> None:
         """End everything: the target first, so that no user's connection has anything left to wait for."""
+        # What the two ends say of each other's going is no trouble.
+        self._trouble.setLevel(NONE)
         await self._exits.aclose()
         await asyncio.gather(self.client.stop(), self.server.stop())
 

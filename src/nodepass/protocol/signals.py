@@ -55,7 +55,7 @@ class Action(Enum):
     FLUSH = "flush"
     """Drop all idle pool connections and reset the error count."""
     VERIFY = "verify"
-    """Compare the certificate of an idle pool connection. Needs ``id``; who knows no fingerprint sends no ``fp``."""
+    """Compare the certificate of an idle pool connection. Needs ``id``; ``fp`` where it is known."""
 
 
 _LAUNCHES: Final = frozenset({Action.TCP, Action.UDP})

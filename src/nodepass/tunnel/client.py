@@ -91,6 +91,7 @@ class Client(Forwarder, SessionOwner):
 
     async def _tunnel(self) -> None:
         """One session with the server, from the handshake to its end, which it raises."""
+        self._warn_of_default_key()
         self._log.info("Shaking hands with the server at %s", self.config.tunnel)
         agreement, server = await shake_hands(self.config, self._resources)
         self._log.info("The server decides: %s", agreement.encode().decode().rstrip())

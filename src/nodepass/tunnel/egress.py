@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 from nodepass.log import DEBUG, ERROR, WARN
 from nodepass.net.address import parse
 from nodepass.protocol.signals import Action
+from nodepass.relay.datagram_ends import LinkEnd
 from nodepass.relay.tcp import TcpRelay
-from nodepass.relay.udp import LinkEnd, UdpRelay
+from nodepass.relay.udp import UdpRelay
 
 if TYPE_CHECKING:
     from nodepass.config import ClientConfig, ServerConfig
     from nodepass.net.address import Address
     from nodepass.protocol.signals import Signal
-    from nodepass.relay.udp import DatagramEnd
+    from nodepass.relay.datagram_ends import DatagramEnd
     from nodepass.transport.base import Link
     from nodepass.tunnel.pool import PooledLink
     from nodepass.tunnel.resources import Resources

@@ -3,7 +3,7 @@
 Taking a connection asks for the next at once, at the end of the same turn of the loop, many in parallel but bounded. How
 many are kept is `PoolScaling`'s decision: it is told of every refill, and how much was taken while a connection opened.
 A failed opening is not tried again before the next interval, so that a dead server is not hammered. In the first interval
-it is no error: a v1 server closes its port behind the handshake, and opens it again for the pool.
+it is no error, unless it is the certificate: behind the handshake a v1 server closes its port and opens it again.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Filler:
         """A connection could not be opened."""
         self._opening.discard(opening)
         self._backing_off = True
-        if self._just_begun and not isinstance(error, ssl.SSLError):
+        if self._just_begun and not isinstance(error, ssl.SSLCertVerificationError):
             self._log.debug("The server takes no pool connections yet: %s", error)
             return
         self._pool.add_error()

@@ -91,6 +91,7 @@ class Instance(ABC, Generic[ConfigT]):
         self._tunables = Tunables.from_environment(os.environ) if tunables is None else tunables
         self._log = Log(LEVELS[config.log], logger)
         self._life: asyncio.Task[None] | None = None
+        self._warned = False
         self._resources: Resources
         self._is_ready = asyncio.Event()
         self._is_connected = asyncio.Event()
@@ -231,9 +232,16 @@ class Instance(ABC, Generic[ConfigT]):
             async with asyncio.timeout(self._tunables.shutdown_timeout):
                 await meter.finished()
         except TimeoutError:
-            self._log.warning("Shutdown: %d sessions had not finished in time", meter.sessions)
+            if meter.sessions:
+                self._log.warning("Shutdown: %d sessions had not finished in time", meter.sessions)
 
     # What several kinds need.
+
+    def _warn_of_default_key(self) -> None:
+        """Say, once, that a key derived from the port keeps nobody out."""
+        if self.config.key_is_default and not self._warned:
+            self._warned = True
+            self._log.warning("The URL has no key: anyone can derive the one in use from the tunnel port")
 
     def _log_checkpoint(self) -> None:
         """Write the line that front ends read."""

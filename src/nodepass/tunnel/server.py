@@ -76,6 +76,7 @@ class Server(Instance[ServerConfig], SessionOwner):
     # Its life.
 
     def _prepare(self) -> None:
+        self._warn_of_default_key()
         self._switchboard = Switchboard(self._resources)
         if self.config.tls is TlsMode.SELF_SIGNED:
             self._certificate = CertificateSource(self_signed())

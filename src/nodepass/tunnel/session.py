@@ -156,7 +156,7 @@ class Session:
         )
         self._timer.cancel()
         if not self._verified and self._egress is None:
-            # An end that dials targets does without: a busy v1 peer has no idle connection that it could name.
+            # An end that dials targets does without: a busy v1 peer has no idle connection to name.
             patience = SILENT_INTERVALS * self._resources.tunables.report_interval
             reason = SessionError("the peer did not verify the TLS certificate")
             self._timer = self._loop.call_later(patience, self.end, reason)

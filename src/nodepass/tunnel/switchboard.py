@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 from nodepass.errors import TunnelError
 from nodepass.protocol.signals import Action
-from nodepass.relay.udp import LinkEnd
+from nodepass.relay.datagram_ends import LinkEnd
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nodepass.net.address import Address
-    from nodepass.relay.udp import DatagramEnd
+    from nodepass.relay.datagram_ends import DatagramEnd
     from nodepass.transport.base import Link
     from nodepass.tunnel.pool import PooledLink
     from nodepass.tunnel.resources import Resources

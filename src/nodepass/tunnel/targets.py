@@ -18,14 +18,14 @@ from nodepass.net.address import Address
 from nodepass.net.dial import Dial
 from nodepass.policy.balancing import balancer
 from nodepass.protocol.proxy_header import encode_v1, encode_v2
-from nodepass.relay.udp import TargetEnd
+from nodepass.relay.datagram_ends import TargetEnd
 from nodepass.transport.tcp_link import TcpLink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nodepass.config import ClientConfig, ServerConfig
-    from nodepass.relay.udp import DatagramEnd
+    from nodepass.relay.datagram_ends import DatagramEnd
     from nodepass.transport.base import Link
     from nodepass.tunnel.resources import Resources
     from nodepass.tunnel.upstream import Relay

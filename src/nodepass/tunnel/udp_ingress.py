@@ -13,7 +13,8 @@ from nodepass.log import DEBUG, WARN
 from nodepass.net.address import Address, from_socket
 from nodepass.net.udp import UdpSocket
 from nodepass.protocol.proxy_header import V2_LIMIT, ProxyHeaderParser
-from nodepass.relay.udp import UdpRelay, UserEnd, too_large
+from nodepass.relay.datagram_ends import UserEnd, too_large
+from nodepass.relay.udp import UdpRelay
 from nodepass.tunnel.admission import Admission
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from nodepass.config import ClientConfig, ServerConfig
     from nodepass.net.address import SocketAddress
-    from nodepass.relay.udp import DatagramEnd
+    from nodepass.relay.datagram_ends import DatagramEnd
     from nodepass.tunnel.resources import Resources
     from nodepass.tunnel.upstream import Relay, Upstream
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nodepass.net.address import Address
-    from nodepass.relay.udp import DatagramEnd
+    from nodepass.relay.datagram_ends import DatagramEnd
     from nodepass.transport.base import Link
 
 

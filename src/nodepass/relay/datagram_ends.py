@@ -1,0 +1,248 @@
+"""The ends of a UDP relay: each gives whole datagrams, and takes whole datagrams.
+
+A user behind a shared listening socket (`UserEnd`), a target behind a connected one (`TargetEnd`), the tunnel (`LinkEnd`).
+What an end cannot take now is dropped, as UDP does, so that memory stays bounded.
+
+v1 writes datagrams into the stream with no boundary (spec: wire.md, User data). `LinkEnd` keeps what boundaries there are:
+one write per datagram, one datagram per read, and with TLS one record each.
+"""
+
+from __future__ import annotations
+
+import errno
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from nodepass.log import WARN
+from nodepass.net.udp import UdpSocket
+from nodepass.transport.base import HIGH_WATER
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from typing import Protocol
+
+    from nodepass.log import Log
+    from nodepass.net.address import SocketAddress
+    from nodepass.transport.base import Link
+
+    class DatagramReceiver(Protocol):
+        """Who hears what an end has to tell."""
+
+        def datagram_received(self, datagram: memoryview) -> None:
+            """One whole datagram, valid during the call."""
+
+        def end_lost(self, error: Exception | None) -> None:
+            """The end is gone; nothing more comes from it."""
+
+
+LARGEST_DATAGRAM = 65507
+"""Bytes of payload that fit into one UDP datagram over IPv4."""
+
+
+class DatagramEnd(ABC):
+    """One end of a UDP relay."""
+
+    __slots__ = ("receiver",)
+
+    receiver: DatagramReceiver
+
+    @abstractmethod
+    def start(self, receiver: DatagramReceiver) -> None:
+        """Begin to deliver to `receiver`."""
+
+    @abstractmethod
+    def send(self, datagram: bytes | memoryview) -> bool:
+        """Send one datagram; False when it had to be dropped."""
+
+    @abstractmethod
+    def pause(self) -> None:
+        """Deliver no more for now."""
+
+    @abstractmethod
+    def resume(self) -> None:
+        """Go on delivering."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what is below; `end_lost` is not called."""
+
+
+class UserEnd(DatagramEnd):
+    """A user of a listening socket that many share; the ingress hands over what came from this user's address."""
+
+    __slots__ = ("_address", "_socket", "forget")
+
+    def __init__(self, listening: UdpSocket, address: SocketAddress, forget: Callable[[], None]) -> None:
+        self._socket = listening
+        self._address = address
+        self.forget = forget
+
+    def start(self, receiver: DatagramReceiver) -> None:
+        self.receiver = receiver
+
+    def send(self, datagram: bytes | memoryview) -> bool:
+        return self._socket.send(datagram, self._address)
+
+    def pause(self) -> None:
+        self._socket.pause()
+
+    def resume(self) -> None:
+        self._socket.resume()
+
+    def close(self) -> None:
+        self.forget()
+
+
+class TargetEnd(DatagramEnd):
+    """A target behind a connected socket of its own.
+
+    Args:
+        sock: connected to the target.
+        buffer: where datagrams are read to (see `UdpSocket`).
+        refused: called when the target refuses before it ever answered; it ends in `replace` or `lost`.
+        header: put in front of every datagram (PROXY v2); a datagram is all the connection that UDP has.
+        log: where datagrams too large are told of.
+    """
+
+    __slots__ = ("_answered", "_buffer", "_closed", "_header", "_last", "_log", "_refused", "_socket")
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        buffer: memoryview,
+        refused: Callable[[OSError], None],
+        header: bytes,
+        log: Log,
+    ) -> None:
+        self._buffer = buffer
+        self._refused = refused
+        self._header = header
+        self._log = log
+        self._answered = False
+        self._closed = False
+        self._last = b""
+        self._socket = self._wrap(sock)
+        self._socket.pause()
+
+    def _wrap(self, sock: socket.socket) -> UdpSocket:
+        return UdpSocket(sock, self._buffer, self._on_datagram, self._on_oversized, self._on_error)
+
+    def replace(self, sock: socket.socket, header: bytes) -> None:
+        """Go on with another target, which gets the last datagram again."""
+        if self._closed:
+            sock.close()
+            return
+        self._socket.close()
+        self._header = header
+        self._socket = self._wrap(sock)
+        if self._last:
+            self.send(self._last)
+
+    def lost(self, error: Exception) -> None:
+        """No target is left to go on with."""
+        self.receiver.end_lost(error)
+
+    def start(self, receiver: DatagramReceiver) -> None:
+        self.receiver = receiver
+        self._socket.resume()
+
+    def send(self, datagram: bytes | memoryview) -> bool:
+        if not self._answered:
+            self._last = bytes(datagram)
+        return self._socket.send(b"".join((self._header, datagram)) if self._header else datagram)
+
+    def pause(self) -> None:
+        self._socket.pause()
+
+    def resume(self) -> None:
+        self._socket.resume()
+
+    def close(self) -> None:
+        self._closed = True
+        self._socket.close()
+
+    def _on_datagram(self, datagram: memoryview, _: SocketAddress) -> None:
+        self._answered = True
+        self._last = b""
+        self.receiver.datagram_received(datagram)
+
+    def _on_oversized(self, address: SocketAddress) -> None:
+        too_large(self._log, "target", address, len(self._buffer) - 1)
+
+    def _on_error(self, error: OSError) -> None:
+        if error.errno == errno.EMSGSIZE:
+            self._log.seldom("udp size", WARN, "UDP: a datagram is too large for the way to the target: dropped")
+        elif self._answered:
+            # A target that restarts refuses for a moment; the session outlives that, or its timeout ends it.
+            self._log.seldom("udp refused", WARN, "UDP: target: %s", error.strerror)
+        else:
+            self._refused(error)
+
+
+class LinkEnd(DatagramEnd):
+    """The tunnel: datagrams written into a link one by one, each read taken for one."""
+
+    __slots__ = ("_early", "_ended", "_largest", "_link", "_log")
+
+    def __init__(self, link: Link, largest: int, log: Log, early: bytes = b"", *, ended: bool = False) -> None:
+        self._link = link
+        self._log = log
+        self._largest = min(largest, LARGEST_DATAGRAM)
+        self._early = early
+        self._ended = ended
+        link.coalesce = False
+
+    def start(self, receiver: DatagramReceiver) -> None:
+        self.receiver = receiver
+        self._link.attach(self)
+        if self._early:
+            self.data_received(memoryview(self._early))
+            self._early = b""
+        if self._ended:
+            self.eof_received()
+
+    def send(self, datagram: bytes | memoryview) -> bool:
+        if self._link.unsent > HIGH_WATER:
+            return False
+        record_size = self._link.record_size
+        if record_size is not None and len(datagram) > record_size:
+            # The other end takes each record for a datagram: it would come out in pieces.
+            self._log.seldom(
+                "udp record", WARN, "UDP: dropped a datagram of %d bytes: over TLS, %d fit", len(datagram), record_size
+            )
+            return False
+        self._link.write(datagram)
+        return True
+
+    def pause(self) -> None:
+        self._link.pause_reading()
+
+    def resume(self) -> None:
+        self._link.resume_reading()
+
+    def close(self) -> None:
+        self._link.close()
+
+    # As the link's receiver.
+
+    def data_received(self, data: memoryview) -> None:
+        for start in range(0, len(data), self._largest):
+            self.receiver.datagram_received(data[start : start + self._largest])
+
+    def eof_received(self) -> None:
+        self.receiver.end_lost(None)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.receiver.end_lost(error)
+
+    def pause_writing(self) -> None:
+        """Nothing to stop: `send` drops while there is no room."""
+
+    def resume_writing(self) -> None:
+        """See `pause_writing`."""
+
+
+def too_large(log: Log, side: str, address: SocketAddress, largest: int) -> None:
+    """Say that a datagram was dropped because of NP_UDP_DATA_BUF_SIZE."""
+    log.seldom("udp oversized", WARN, "UDP: dropped a datagram of over %d bytes from %s %s", largest, side, address[0])
