@@ -23,17 +23,26 @@ def may_unshare() -> bool:
 pytestmark = pytest.mark.skipif(not may_unshare(), reason="`unshare -m` is not permitted here")
 
 
+SIZE = 1024
+UNDISTURBED = {"NP_REPORT_INTERVAL": "1h"}
+"""No ping asks for the name in between: whoever asks while somebody else does shares the answer."""
+
+
 class Hosts:
     """An /etc/hosts for one process."""
 
     def __init__(self, path: Path, **names: str) -> None:
         self._path = path
+        path.write_bytes(b"\n" * SIZE)
         self.write(**names)
 
     def write(self, **names: str) -> None:
         """Replace what it says, in place: the mount is of the file, not of its name."""
         lines = [f"{ip} {name.replace('_', '.')}" for name, ips in names.items() for ip in ips.split()]
-        self._path.write_text("\n".join(["127.0.0.1 localhost", *lines, ""]))
+        content = "\n".join(["127.0.0.1 localhost", *lines, ""]).encode()
+        # In one write, and never shorter than before, so that nobody reads it half written.
+        with self._path.open("r+b") as file:
+            file.write(content.ljust(SIZE, b"\n"))
 
     @property
     def prefix(self) -> list[str]:
@@ -57,7 +66,7 @@ def test_an_answer_is_kept_that_long(np: Runner, hosts: Hosts, end: str, dns: st
     port = free_port()
     hosts.write(target_test="127.0.0.2")
     with Echo(port, "127.0.0.2", b"A"), Echo(port, "127.0.0.3", b"B"):
-        tunnel = np.at(end, f"dns={dns}", to=f"target.test:{port}", prefix=hosts.prefix)
+        tunnel = np.at(end, f"dns={dns}", to=f"target.test:{port}", env=UNDISTURBED, prefix=hosts.prefix)
         assert of(tunnel.users) == b"A"
         hosts.write(target_test="127.0.0.3")
         assert {of(tunnel.users) for _ in range(3)} == {then}
@@ -67,8 +76,9 @@ def test_udp_asks_every_time_too(np: Runner, hosts: Hosts) -> None:
     port = free_port()
     with UdpEcho(port, "127.0.0.2", b"A"), UdpEcho(port, "127.0.0.3", b"B"):
         hosts.write(target_test="127.0.0.2")
-        tunnel = np.forwarder("dns=0", to=f"target.test:{port}", prefix=hosts.prefix)
+        tunnel = np.forwarder("dns=0", to=f"target.test:{port}", env=UNDISTURBED, prefix=hosts.prefix)
         for ip, greeting in (("127.0.0.2", b"A"), ("127.0.0.3", b"B")):
+            tunnel.client.wait_for("CHECK_POINT")
             hosts.write(target_test=ip)
             with udp_socket(tunnel.users) as user:
                 user.send(b"?")
@@ -89,7 +99,7 @@ def test_name_with_several_addresses_is_tried_through(np: Runner, hosts: Hosts) 
     port = free_port()
     hosts.write(target_test="127.0.0.4 127.0.0.5 127.0.0.2")
     with Echo(port, "127.0.0.2", b"A"):
-        tunnel = np.forwarder("dns=0", to=f"target.test:{port}", prefix=hosts.prefix)
+        tunnel = np.forwarder("dns=0", to=f"target.test:{port}", env=UNDISTURBED, prefix=hosts.prefix)
         assert {of(tunnel.users) for _ in range(3)} == {b"A"}
 
 
@@ -98,7 +108,7 @@ def test_name_that_stops_resolving_serves_on(np: Runner, hosts: Hosts, end: str)
     port = free_port()
     hosts.write(target_test="127.0.0.2")
     with Echo(port, "127.0.0.2", b"A"):
-        tunnel = np.at(end, "dns=0", to=f"target.test:{port}", prefix=hosts.prefix)
+        tunnel = np.at(end, "dns=0", to=f"target.test:{port}", env=UNDISTURBED, prefix=hosts.prefix)
         assert of(tunnel.users) == b"A"
         hosts.write()
         assert {of(tunnel.users) for _ in range(3)} == {b"A"}
@@ -108,7 +118,7 @@ def test_name_that_stops_resolving_serves_on(np: Runner, hosts: Hosts, end: str)
 def test_name_that_never_resolved_is_tried_again(np: Runner, hosts: Hosts) -> None:
     port = free_port()
     with Echo(port, "127.0.0.2"):
-        tunnel = np.forwarder("dns=1h", to=f"target.test:{port}", prefix=hosts.prefix)
+        tunnel = np.forwarder("dns=1h", to=f"target.test:{port}", env=UNDISTURBED, prefix=hosts.prefix)
         tunnel.client.wait_for("cannot resolve target.test")
         hosts.write(target_test="127.0.0.2")
         assert echoed(tunnel.users)

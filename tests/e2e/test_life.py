@@ -191,3 +191,34 @@ def test_port_that_is_taken_is_tried_again(np: Runner, which: str, kind: socket.
             assert echoed(port)
             user.send(b"u")
             assert user.recv(10) == b"u"
+
+
+@pytest.mark.parametrize("which", ["server", "client", "single"])
+def test_datagrams_go_on_while_it_drains(np: Runner, which: str) -> None:
+    env = {"NP_UDP_READ_TIMEOUT": "1s"}
+    tunnel = np.forwarder(env=env) if which == "single" else np.tunnel(env=env)
+    process = tunnel.client if which == "single" else role(tunnel, which)
+    with UdpEcho(tunnel.target), udp_socket(tunnel.users) as user:
+        user.send(b"before")
+        assert user.recv(10) == b"before"
+        process.send_signal()
+        process.wait_for("Waiting up to 5 s for 1 sessions")
+        user.send(b"meanwhile")
+        assert user.recv(10) == b"meanwhile"
+        # Its time without traffic ends it, and with it the process.
+        assert process.wait() == 0
+    assert not process.matches("had not finished in time")
+
+
+def test_sessions_of_a_peer_that_is_killed_end_and_no_others(np: Runner) -> None:
+    """Two users of a server: one through a peer that dies, one of another instance beside it."""
+    dying, living = np.tunnel(), np.tunnel()
+    with Echo(dying.target), Echo(living.target), connect(dying.users) as one, connect(living.users) as two:
+        assert exchange(one, b"1") == b"1"
+        assert exchange(two, b"2") == b"2"
+        dying.client.kill()
+        assert ended(one)
+        assert exchange(two, b"2") == b"2"
+        dying.server.wait_for("session with .* ended")
+        assert np.run(dying.client.argv[-1]).ready().is_running
+        assert echoed(dying.users)

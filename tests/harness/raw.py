@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from typing import TYPE_CHECKING
+import socket
 
 from tests.harness.net import connect, read_all, read_exactly
+from tests.harness.process import TIMEOUT
 from tests.harness.tunnel import KEY
-
-if TYPE_CHECKING:
-    import socket
-    from collections.abc import Iterator
 
 ID_SIZE = 4
 
@@ -32,16 +29,14 @@ def ask(port: int, *, method: str = "GET", path: str = "/", token: str = "", sou
 
 
 def pool_connection(port: int, source: str = "") -> tuple[bytes, socket.socket]:
-    """A plain pool connection and its ID; no ID where the server closed it."""
-    sock = connect(port, source=source)
+    """A plain pool connection and its ID; no ID where the server closed it, be it before it was up."""
+    sock = socket.socket()
     try:
+        sock.settimeout(TIMEOUT)
+        if source:
+            sock.bind((source, 0))
+        sock.connect(("127.0.0.1", port))
         return read_exactly(sock, ID_SIZE), sock
     except (EOFError, ConnectionError):
         sock.close()
         return b"", sock
-
-
-def pool_connections(port: int, count: int, source: str = "") -> Iterator[tuple[bytes, socket.socket]]:
-    """Several of them."""
-    for _ in range(count):
-        yield pool_connection(port, source)

@@ -171,10 +171,7 @@ class Attempt(ABC):
         endpoint = self._targets.endpoints[self._index]
         host = endpoint.host or LOOPBACK
         try:
-            async with asyncio.timeout(self._timeout):
-                ips = await self._targets.resources.resolver.resolve(host)
-        except TimeoutError:
-            self._not_this(DialError(f"cannot resolve {host} in time"))
+            ips = await self._targets.resources.resolver.resolve(host, self._timeout)
         except DialError as error:
             self._not_this(error)
         else:
