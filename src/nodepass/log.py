@@ -6,8 +6,9 @@ the standard library (`nodepass` unless told otherwise): an application that emb
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import time
+from dataclasses import dataclass
 
 DEBUG, INFO, WARN, ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
 EVENT = 45
@@ -21,6 +22,14 @@ SELDOM_PERIOD = 1.0
 """Seconds in which `Log.seldom` writes one line of a kind."""
 
 
+@dataclass(slots=True)
+class _Held:
+    """Lines of one kind that were kept back."""
+
+    count: int = 0
+    line: tuple[int, str, tuple[object, ...]] | None = None
+
+
 class Log:
     """The log of one instance.
 
@@ -29,12 +38,12 @@ class Log:
         logger: where lines go.
     """
 
-    __slots__ = ("_logger", "_seldom", "level")
+    __slots__ = ("_held", "_logger", "level")
 
     def __init__(self, level: int, logger: logging.Logger | None = None) -> None:
         self.level = level
         self._logger = logger or logging.getLogger("nodepass")
-        self._seldom: dict[str, tuple[float, int]] = {}
+        self._held: dict[str, _Held] = {}
 
     def shows(self, level: int) -> bool:
         """Whether a line of this level would be written: ask before building a costly one."""
@@ -61,21 +70,34 @@ class Log:
         self._write(EVENT, message, *values)
 
     def seldom(self, kind: str, level: int, message: str, *values: object) -> None:
-        """Write at most one line of this `kind` a second, and tell how many like it were left out.
+        """Write at most one line of this `kind` a second: the first at once, of those that follow the last, and how many.
 
-        For what a peer or a user can cause as often as it likes.
+        For what a peer or a user can cause as often as it likes. Needs a running event loop.
         """
         if not self.shows(level):
             return
-        now = time.monotonic()
-        since, left_out = self._seldom.get(kind, (now - SELDOM_PERIOD, 0))
-        if now - since < SELDOM_PERIOD:
-            self._seldom[kind] = (since, left_out + 1)
+        held = self._held.get(kind)
+        if held is None:
+            self._write(level, message, *values)
+            self._hold(kind)
+        else:
+            held.count += 1
+            held.line = (level, message, values)
+
+    def _hold(self, kind: str) -> None:
+        """For a while, keep back lines of this kind."""
+        self._held[kind] = _Held()
+        asyncio.get_running_loop().call_later(SELDOM_PERIOD, self._tell, kind)
+
+    def _tell(self, kind: str) -> None:
+        """The while is over: write the last line that was kept back, with how many there were."""
+        held = self._held.pop(kind)
+        if held.line is None:
             return
-        self._seldom[kind] = (now, 0)
-        if left_out:
-            message += f" (and {left_out} more like it)"
-        self._write(level, message, *values)
+        level, message, values = held.line
+        more = f" (and {held.count - 1} more like it)" if held.count > 1 else ""
+        self._write(level, message + more, *values)
+        self._hold(kind)
 
     def _write(self, level: int, message: str, *values: object) -> None:
         if level >= self.level:

@@ -26,6 +26,7 @@ from nodepass.tunnel.ports import UserPorts, bind_for_users
 from nodepass.tunnel.session import Session, SessionOwner
 from nodepass.tunnel.switchboard import Switchboard
 from nodepass.tunnel.targets import Targets
+from nodepass.tunnel.verification import Trust
 
 if TYPE_CHECKING:
     import logging
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from nodepass.net.address import Address
     from nodepass.transport.base import Link
     from nodepass.tunnel.pool import PooledLink
+
+TRUST = {TlsMode.NONE: Trust.PLAIN, TlsMode.SELF_SIGNED: Trust.UNKNOWN, TlsMode.FILES: Trust.CERTIFIED}
 
 
 class Client(Forwarder, SessionOwner):
@@ -121,8 +124,7 @@ class Client(Forwarder, SessionOwner):
         session = Session(
             server,
             self._codec,
-            encrypted=agreement.tls != TlsMode.NONE,
-            certified=agreement.tls == TlsMode.FILES,
+            trust=TRUST[TlsMode(agreement.tls)],
             egress=Egress(self.config, self._targets, self._resources) if self._targets is not None else None,
             owner=self,
             resources=self._resources,
@@ -132,7 +134,7 @@ class Client(Forwarder, SessionOwner):
         scaling = PoolScaling(self.config.min, agreement.max, tunables.min_pool_interval, tunables.max_pool_interval)
         local = LocalAddress(None, self._log)
         dialer = TcpDialer(server, tunables.tcp_dial_timeout, local, self._resources.buffers, self._tls(agreement))
-        self._filler = Filler(session.pool, scaling, dialer, self._resources, self._identified)
+        self._filler = Filler(session.pool, scaling, dialer, self._resources, self._identified, self._distrust)
         self._filler.refill()
         return session
 
@@ -143,6 +145,11 @@ class Client(Forwarder, SessionOwner):
         host = self.config.tunnel.host
         name = self.config.sni or (host if verify or self.config.tunnel.ip is None else "")
         return ClientTls(client_context(verify=verify), name or None)
+
+    def _distrust(self, error: Exception) -> None:
+        """The server's certificate does not verify: no other connection of this session would fare better."""
+        if self._session is not None:
+            self._session.end(SessionError(f"the server's certificate is not trusted: {error}"))
 
     def _identified(self, connection_id: ConnectionId, link: Link, rest: bytes) -> None:
         session = self._session

@@ -37,6 +37,7 @@ class Filler:
         dialer: opens one.
         resources: of the instance.
         identified: called with each new connection, its ID, and the bytes that came right behind the ID.
+        distrusted: called when a server's certificate does not verify.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Filler:
         dialer: Dialer,
         resources: Resources,
         identified: Callable[[ConnectionId, Link, bytes], None],
+        distrusted: Callable[[Exception], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._pool = pool
@@ -54,6 +56,7 @@ class Filler:
         self._log = resources.log
         self._timeout = resources.tunables.handshake_timeout
         self._identified = identified
+        self._distrusted = distrusted
         self._opening: set[_Opening] = set()
         self._created = 0
         self._backing_off = False
@@ -111,7 +114,10 @@ class Filler:
         """A connection could not be opened."""
         self._opening.discard(opening)
         self._backing_off = True
-        if self._just_begun and not isinstance(error, ssl.SSLCertVerificationError):
+        if isinstance(error, ssl.SSLCertVerificationError):
+            self._distrusted(error)
+            return
+        if self._just_begun:
             self._log.debug("The server takes no pool connections yet: %s", error)
             return
         self._pool.add_error()

@@ -29,6 +29,7 @@ from nodepass.tunnel.session import Session, SessionOwner
 from nodepass.tunnel.switchboard import Switchboard
 from nodepass.tunnel.targets import Targets
 from nodepass.tunnel.tunnel_port import TunnelPort
+from nodepass.tunnel.verification import Trust
 
 if TYPE_CHECKING:
     import logging
@@ -193,7 +194,7 @@ class Server(Instance[ServerConfig], SessionOwner):
         session = Session(
             remote,
             self._codec,
-            encrypted=self._certificate is not None,
+            trust=Trust.PLAIN if self._certificate is None else Trust.UNKNOWN,
             egress=self._egress,
             owner=self,
             resources=self._resources,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nodepass.tunnel.pool import PooledLink
     from nodepass.tunnel.resources import Resources
     from nodepass.tunnel.upstream import Relay
+    from nodepass.tunnel.verification import Trust
 
 
 class SessionOwner:
@@ -59,8 +60,7 @@ class Session:
     Args:
         peer: its address, for the log.
         codec: between control lines and signals.
-        encrypted: whether the pool connections are TLS, so that `verify` is due.
-        certified: whether this end has checked the chain and the name of the peer's certificate.
+        trust: what this end knows of the peer's certificate.
         egress: dials targets for the peer's users; None where this end takes in users.
         owner: hears what happens.
         resources: of the instance.
@@ -71,8 +71,7 @@ class Session:
         peer: Address,
         codec: SignalCodec,
         *,
-        encrypted: bool,
-        certified: bool = False,
+        trust: Trust,
         egress: Egress | None,
         owner: SessionOwner,
         resources: Resources,
@@ -91,8 +90,7 @@ class Session:
             peer,
             self.pool,
             resources,
-            encrypted=encrypted,
-            certified=certified,
+            trust=trust,
             takes_users=egress is None,
             send=self._send,
             agreed=self._become_ready,

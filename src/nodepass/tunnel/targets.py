@@ -16,6 +16,7 @@ from nodepass.errors import DialError
 from nodepass.log import WARN
 from nodepass.net.address import Address
 from nodepass.net.dial import Dial
+from nodepass.net.udp import enlarge_buffers
 from nodepass.policy.balancing import balancer
 from nodepass.protocol.proxy_header import encode_v1, encode_v2
 from nodepass.relay.datagram_ends import TargetEnd
@@ -239,6 +240,7 @@ class _UdpAttempt(Attempt):
         resources = self._targets.resources
         try:
             sock = resources.local.open_socket(address, socket.SOCK_DGRAM)
+            enlarge_buffers(sock)
             sock.connect(address)
         except OSError as error:
             self._not_this(DialError(f"cannot send to {address}: {error.strerror or error}"))

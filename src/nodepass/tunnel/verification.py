@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from nodepass.errors import SessionError
@@ -33,6 +34,17 @@ if TYPE_CHECKING:
     from nodepass.tunnel.resources import Resources
 
 
+class Trust(Enum):
+    """What this end knows of the peer's certificate before any `verify`."""
+
+    PLAIN = auto()
+    """There is none: the session has no TLS."""
+    UNKNOWN = auto()
+    """Nothing, or it is this end's own."""
+    CERTIFIED = auto()
+    """Its chain and name have been checked."""
+
+
 class Verification:
     """One end's part in it.
 
@@ -40,8 +52,7 @@ class Verification:
         peer: its address, for the log.
         pool: where connections are named from.
         resources: of the instance.
-        encrypted: whether the session has TLS at all.
-        certified: whether this end has checked the chain and the name of the peer's certificate.
+        trust: what this end knows of the peer's certificate.
         takes_users: whether this end takes in users, who must wait.
         send: sends a signal.
         agreed: called when the peer's view has come and agrees.
@@ -54,8 +65,7 @@ class Verification:
         pool: Pool,
         resources: Resources,
         *,
-        encrypted: bool,
-        certified: bool,
+        trust: Trust,
         takes_users: bool,
         send: Callable[[Signal], None],
         agreed: Callable[[], None],
@@ -65,17 +75,16 @@ class Verification:
         self._pool = pool
         self._log = resources.log
         self._tunables = resources.tunables
-        self._certified = certified
+        self._certified = trust is Trust.CERTIFIED
         self._takes_users = takes_users
         self._send = send
         self._agreed = agreed
         self._failed = failed
-        self._owes_view = encrypted
-        self._may_give_view = not certified
-        self._awaits_view = encrypted
+        self._owes_view = self._awaits_view = trust is not Trust.PLAIN
+        self._may_give_view = not self._certified
         self._named: dict[ConnectionId, Link] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self.satisfied = certified or not encrypted or not takes_users
+        self.satisfied = trust is not Trust.UNKNOWN or not takes_users
         """Whether nothing stands against carrying users."""
 
     def start(self) -> None:
