@@ -230,6 +230,9 @@ class Server(Instance[ServerConfig], SessionOwner):
 
     # What sessions tell.
 
+    def connection_taken(self) -> None:
+        """See `SessionOwner`: it is the client that opens the next."""
+
     def idle_spoke(self, pooled: PooledLink) -> bool:
         """See `SessionOwner`: on a plain connection, this may be a client that knows nothing of its session any more."""
         if pooled.early:

@@ -9,6 +9,7 @@ With TLS, the ends also compare the certificates they see; what that means for b
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from nodepass.errors import SessionError
@@ -31,27 +32,32 @@ if TYPE_CHECKING:
     from nodepass.tunnel.verification import Trust
 
 
-class SessionOwner:
-    """Who made a session, and what it wants to hear; the default is to want nothing."""
+class SessionOwner(ABC):
+    """Who made a session, and hears of it."""
 
+    @abstractmethod
     def session_ready(self, session: Session) -> None:
         """The session may carry users."""
 
+    @abstractmethod
     def session_has_room(self, session: Session) -> None:
         """An idle connection came in, or signals can be sent again."""
 
+    @abstractmethod
     def session_reported(self, session: Session) -> None:
         """The peer answered a ping: time for a CHECK_POINT."""
 
+    @abstractmethod
     def session_ended(self, session: Session, reason: SessionError) -> None:
         """The session is over."""
 
+    @abstractmethod
     def connection_taken(self) -> None:
         """A connection left the pool: a client opens the next."""
 
+    @abstractmethod
     def idle_spoke(self, pooled: PooledLink) -> bool:
         """An idle connection spoke; False drops it."""
-        raise NotImplementedError
 
 
 class Session:
