@@ -69,6 +69,7 @@ class UdpSocket:
         except (BlockingIOError, InterruptedError):
             return False
         except OSError as error:
+            self._rearm()
             self._failed(error)
             return False
         return True
@@ -92,16 +93,25 @@ class UdpSocket:
             self._sock.close()
             self._sock = None
 
+    def _rearm(self) -> None:
+        """Go on being watched: libuv, below uvloop, stops watching a socket on which an error has come up."""
+        if self._reading:
+            self.pause()
+            self.resume()
+
     def _on_readable(self) -> None:
         buffer, received = self._buffer, self._received
-        for _ in range(self.BATCH):
+        for turn in range(self.BATCH):
             if self._sock is None or not self._reading:
                 return
             try:
                 count, address = self._sock.recvfrom_into(buffer)
             except (BlockingIOError, InterruptedError):
+                if not turn:
+                    self._rearm()
                 return
             except OSError as error:
+                self._rearm()
                 self._failed(error)
                 return
             if count > self._largest:

@@ -9,6 +9,8 @@ What always holds:
   `connection_lost`. After `connection_lost` it hears nothing more. `pause_writing` and `resume_writing` alternate.
 - `write` never blocks and takes everything. What the kernel does not take at once is copied and kept; over `HIGH_WATER`
   the receiver is told to pause, and whoever feeds the link must stop. So memory is bounded by one chunk per link.
+- Whoever attaches to a link that is gone hears `connection_lost` with an error, soon.
+- A link that breaks while its reading is paused is noticed; what had come before can be read for a while longer.
 - A link that has ended in both directions, and has sent all it was given, closes itself: `connection_lost(None)`.
 - `close` ends the stream in order. `abort` lets the other side see that it is broken (RST on TCP), at once; `break_off`
   does so after what is left has arrived.
@@ -80,9 +82,6 @@ class Link(ABC):
 
     __slots__ = ("coalesce", "remote")
 
-    can_half_close: ClassVar[bool]
-    """Whether `write_eof` leaves the other direction open; where it does not, it closes the link."""
-
     record_size: ClassVar[int | None]
     """Most bytes that arrive as they were written, in one piece; None where the transport knows no records."""
 
@@ -91,6 +90,11 @@ class Link(ABC):
 
     coalesce: bool
     """Whether what came in several records may be delivered at once; a link without records may do so in any case."""
+
+    @property
+    @abstractmethod
+    def gone(self) -> bool:
+        """Whether the link has ended or broken."""
 
     @property
     @abstractmethod

@@ -14,23 +14,21 @@ only writing fails, what the other side had sent before is read first: an early 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
-import struct
-import sys
+import errno
+import os
 from abc import abstractmethod
 from collections import deque
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from nodepass.net.address import Address, from_socket
+from nodepass.net.resets import ResetWatch
+from nodepass.net.tcp_options import reset_on_close, tune, unacknowledged
 from nodepass.transport.base import HIGH_WATER, LOW_WATER, NOBODY, Link
 
-if sys.platform != "win32":
-    import fcntl
-    import termios
-
 if TYPE_CHECKING:
+    import socket
+
     from nodepass.transport.base import Receiver
 
 LINGER = 10.0
@@ -39,10 +37,23 @@ LINGER = 10.0
 RECHECK = 0.01
 """Seconds between looks at whether what a broken link had sent has arrived."""
 
-KEEPALIVE_IDLE = 15
-KEEPALIVE_INTERVAL = 5
-KEEPALIVE_PROBES = 3
-RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+RECORD_SIZE = 16 * 1024
+"""Most plaintext bytes in one TLS record (RFC 8446, 5.1)."""
+
+
+class Shared:
+    """What all links of one instance share: the memory they read into, and the watch over their sockets.
+
+    Args:
+        read_size: most bytes of one read.
+    """
+
+    __slots__ = ("plain", "raw", "resets")
+
+    def __init__(self, read_size: int) -> None:
+        self.raw = memoryview(bytearray(read_size))
+        self.plain = memoryview(bytearray(read_size + RECORD_SIZE))
+        self.resets = ResetWatch()
 
 
 class _Ending(Enum):
@@ -54,41 +65,22 @@ class _Ending(Enum):
     """Send what is left, then let the other side see that the stream is broken."""
 
 
-def unacknowledged(sock: socket.socket) -> int:
-    """Bytes that the kernel took and the other side's has not acknowledged; 0 where the system does not tell."""
-    if sys.platform == "win32":
-        return 0
-    (count,) = struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))
-    return int(count)
-
-
-def tune(sock: socket.socket) -> None:
-    """Set what every TCP connection here has: non-blocking, no Nagle delay, dead peers found within half a minute."""
-    sock.setblocking(False)
-    # A socket whose peer has already reset it refuses options on some systems; the first read will tell.
-    with contextlib.suppress(OSError):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if hasattr(socket, "TCP_KEEPIDLE"):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
-
-
 class SocketLink(Link):
     """What plain and TLS links over one TCP socket share.
 
     Args:
         sock: connected; the link owns it from here on.
-        buffer: where reads go, shared by all links of the event loop.
+        shared: with all links of the instance.
         remote: the other side, where it is not what the socket says (a PROXY header told otherwise).
     """
 
     __slots__ = (
+        "_broken",
         "_buffer",
         "_ending",
         "_failure",
         "_fd",
+        "_last_error",
         "_linger",
         "_loop",
         "_over_high_water",
@@ -98,21 +90,23 @@ class SocketLink(Link):
         "_reading",
         "_receiver",
         "_recv_into",
+        "_resets",
         "_send",
         "_sock",
         "_write_ended",
     )
 
-    can_half_close = True
-
-    def __init__(self, sock: socket.socket, buffer: memoryview, remote: Address | None = None) -> None:
+    def __init__(self, sock: socket.socket, shared: Shared, remote: Address | None = None) -> None:
         tune(sock)
         self._loop = asyncio.get_running_loop()
         self._sock: socket.socket | None = sock
         self._fd = sock.fileno()
         self._recv_into = sock.recv_into
         self._send = sock.send
-        self._buffer = buffer
+        self._buffer = shared.raw
+        self._resets = shared.resets
+        self._broken = False
+        self._last_error: Exception = ConnectionAbortedError("the connection was gone before it was used")
         self._receiver: Receiver = NOBODY
         self._queue: deque[bytes | memoryview] = deque()
         self._queued = 0
@@ -125,6 +119,7 @@ class SocketLink(Link):
         self._linger: asyncio.TimerHandle | None = None
         self.coalesce = True
         self.remote = from_socket(sock.getpeername()) if remote is None else remote
+        self._resets.watch(self._fd, self._on_reset)
 
     # What is asked of a link.
 
@@ -134,10 +129,12 @@ class SocketLink(Link):
 
     @property
     def gone(self) -> bool:
-        """Whether the socket has been let go."""
         return self._sock is None
 
     def attach(self, receiver: Receiver) -> None:
+        if self._sock is None:
+            self._loop.call_soon(receiver.connection_lost, self._last_error)
+            return
         self._receiver = receiver
         self.resume_reading()
 
@@ -158,7 +155,7 @@ class SocketLink(Link):
         self.pause_reading()
         self._end_stream()
         if self._queued:
-            self._linger = self._loop.call_later(LINGER, self.abort)
+            self._abort_later()
         else:
             self._lose(None)
 
@@ -167,14 +164,13 @@ class SocketLink(Link):
             return
         self._ending = _Ending.BREAK
         self.pause_reading()
-        self._linger = self._loop.call_later(LINGER, self.abort)
+        self._abort_later()
         if not self._queue:
             self._abort_when_received()
 
     def abort(self) -> None:
         if self._sock is not None:
-            with contextlib.suppress(OSError):
-                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+            reset_on_close(self._sock)
             self._lose(None)
 
     # What plain and TLS links do each in their way.
@@ -261,6 +257,21 @@ class SocketLink(Link):
         self._failure = error
         if self._read_ended or self._ending is not None:
             self._lose(error)
+        else:
+            self._on_reset()
+
+    def _on_reset(self) -> None:
+        """The socket is broken: read to the error, past what has come before it; for a while, if reading is paused."""
+        if self._sock is None:
+            return
+        if not self._broken:
+            self._broken = True
+            error = self._failure or ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+            self._linger = self._linger or self._loop.call_later(LINGER, self._lose, error)
+        if self._reading:
+            # Once more for each read: libuv stops watching a socket that has an error (see `net.resets`).
+            self._loop.remove_reader(self._fd)
+            self._loop.add_reader(self._fd, self._on_readable)
 
     def _reading_failed(self, error: OSError) -> None:
         """The socket broke, now or when it was last written to."""
@@ -278,6 +289,11 @@ class SocketLink(Link):
         self._receiver.eof_received()
         if self._write_ended and not self._queue:
             self._lose(None)
+
+    def _abort_later(self) -> None:
+        if self._linger is not None:
+            self._linger.cancel()
+        self._linger = self._loop.call_later(LINGER, self.abort)
 
     def _abort_when_received(self) -> None:
         """Break the stream once all that was sent has arrived: a reset makes the kernel forget what has not."""
@@ -302,7 +318,10 @@ class SocketLink(Link):
             self._queue.clear()
         if self._linger is not None:
             self._linger.cancel()
+        self._resets.forget(self._fd)
         sock.close()
+        if error is not None:
+            self._last_error = error
         # These two are bound methods of the socket: without them it is gone now, not at the next garbage collection.
         del self._recv_into, self._send
         receiver, self._receiver = self._receiver, NOBODY

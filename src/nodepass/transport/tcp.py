@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nodepass.net.certificates import ClientTls
     from nodepass.net.dial import LocalAddress
     from nodepass.transport.base import Link
-    from nodepass.transport.tls_link import TlsBuffers
+    from nodepass.transport.socket_link import Shared
 
 
 class TcpDialer:
@@ -26,41 +26,39 @@ class TcpDialer:
         server: where to.
         timeout: seconds for TCP, and again for TLS.
         local: where from.
-        buffers: what links read into.
+        shared: with all links of the instance.
         tls: None for plain connections.
     """
 
-    def __init__(
-        self, server: Address, timeout: float, local: LocalAddress, buffers: TlsBuffers, tls: ClientTls | None
-    ) -> None:
+    def __init__(self, server: Address, timeout: float, local: LocalAddress, shared: Shared, tls: ClientTls | None) -> None:
         self._server = server
         self._timeout = timeout
         self._local = local
-        self._buffers = buffers
+        self._shared = shared
         self._tls = tls
 
     def open(self, opened: Callable[[Link], None], failed: Callable[[Exception], None]) -> Callable[[], None]:
         """See `Dialer`."""
-        return _Opening(self._server, self._timeout, self._local, self._buffers, self._tls, opened, failed).cancel
+        return _Opening(self._server, self._timeout, self._local, self._shared, self._tls, opened, failed).cancel
 
 
 class _Opening:
     """One connection on the way: first TCP, then TLS."""
 
-    __slots__ = ("_buffers", "_cancel", "_failed", "_opened", "_timeout", "_tls")
+    __slots__ = ("_cancel", "_failed", "_opened", "_shared", "_timeout", "_tls")
 
     def __init__(
         self,
         server: Address,
         timeout: float,
         local: LocalAddress,
-        buffers: TlsBuffers,
+        shared: Shared,
         tls: ClientTls | None,
         opened: Callable[[Link], None],
         failed: Callable[[Exception], None],
     ) -> None:
         self._timeout = timeout
-        self._buffers = buffers
+        self._shared = shared
         self._tls = tls
         self._opened = opened
         self._failed = failed
@@ -72,11 +70,11 @@ class _Opening:
 
     def _connected(self, sock: socket.socket, address: Address) -> None:
         if self._tls is None:
-            self._opened(TcpLink(sock, self._buffers.encrypted, address))
+            self._opened(TcpLink(sock, self._shared, address))
             return
         link = TlsLink(
             sock,
-            self._buffers,
+            self._shared,
             self._tls,
             timeout=self._timeout,
             ready=self._encrypted,

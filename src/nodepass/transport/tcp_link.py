@@ -20,7 +20,7 @@ class TcpLink(SocketLink):
         return None
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        if self._sock is not None and not self._write_ended:
+        if data and self._sock is not None and not self._write_ended:
             self._send_raw(data)
 
     def write_eof(self) -> None:
@@ -46,5 +46,7 @@ class TcpLink(SocketLink):
             return
         if count:
             self._receiver.data_received(self._buffer[:count])
+            if self._broken:
+                self._on_reset()
         else:
             self._reading_ended()

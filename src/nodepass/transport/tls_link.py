@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, cast
 from nodepass.errors import DialError
 from nodepass.net.certificates import ClientTls, ServerCertificate
 from nodepass.protocol.signals import fingerprint
-from nodepass.transport.socket_link import SocketLink
+from nodepass.transport.socket_link import RECORD_SIZE, Shared, SocketLink
 
 if TYPE_CHECKING:
     import asyncio
@@ -33,20 +33,7 @@ if TYPE_CHECKING:
 
     Ready: TypeAlias = Callable[["TlsLink", Exception | None], None]
 
-RECORD_SIZE = 16 * 1024
-"""Most plaintext bytes in one TLS record (RFC 8446, 5.1)."""
-
 CUT_OFF = "the connection was cut off: it ended without TLS close_notify"
-
-
-class TlsBuffers:
-    """The memory that all TLS links of one event loop share: where the socket is read to, and where plaintext goes."""
-
-    __slots__ = ("encrypted", "plain")
-
-    def __init__(self, encrypted: memoryview) -> None:
-        self.encrypted = encrypted
-        self.plain = memoryview(bytearray(len(encrypted) + RECORD_SIZE))
 
 
 class TlsLink(SocketLink):
@@ -57,7 +44,7 @@ class TlsLink(SocketLink):
 
     Args:
         sock: connected.
-        buffers: shared by all TLS links of the event loop.
+        shared: with all links of the instance.
         end: with a certificate, this is the server's end of the connection.
         timeout: seconds the handshake may take.
         ready: called once, with None when the handshake is done, or with the error that ended it.
@@ -84,15 +71,15 @@ class TlsLink(SocketLink):
     def __init__(
         self,
         sock: socket.socket,
-        buffers: TlsBuffers,
+        shared: Shared,
         end: ServerCertificate | ClientTls,
         *,
         timeout: float,
         ready: Ready,
         remote: Address | None = None,
     ) -> None:
-        super().__init__(sock, buffers.encrypted, remote)
-        self._plain = buffers.plain
+        super().__init__(sock, shared, remote)
+        self._plain = shared.plain
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         if isinstance(end, ServerCertificate):
@@ -168,6 +155,8 @@ class TlsLink(SocketLink):
             self._decrypt()
         else:
             self._shake_hands()
+        if self._broken:
+            self._on_reset()
 
     def _decrypt(self) -> None:
         """Deliver the plaintext of all whole records that have come, until the receiver pauses."""

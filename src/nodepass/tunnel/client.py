@@ -133,7 +133,7 @@ class Client(Forwarder, SessionOwner):
         tunables = self._tunables
         scaling = PoolScaling(self.config.min, agreement.max, tunables.min_pool_interval, tunables.max_pool_interval)
         local = LocalAddress(None, self._log)
-        dialer = TcpDialer(server, tunables.tcp_dial_timeout, local, self._resources.buffers, self._tls(agreement))
+        dialer = TcpDialer(server, tunables.tcp_dial_timeout, local, self._resources.shared, self._tls(agreement))
         self._filler = Filler(session.pool, scaling, dialer, self._resources, self._identified, self._distrust)
         self._filler.refill()
         return session

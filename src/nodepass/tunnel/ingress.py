@@ -89,7 +89,7 @@ class TcpIngress:
         elif self._certificate is not None:
             link = TlsLink(
                 sock,
-                self._resources.buffers,
+                self._resources.shared,
                 self._certificate.current,
                 timeout=self._resources.tunables.handshake_timeout,
                 ready=self._decrypted,
@@ -97,7 +97,7 @@ class TcpIngress:
             )
             self._encrypting.add(link)
         else:
-            self._send_on(TcpLink(sock, self._resources.buffers.encrypted, remote))
+            self._send_on(TcpLink(sock, self._resources.shared, remote))
 
     def _refuse_proxy(self, remote: Address, error: Exception) -> None:
         """A trusted proxy's connection did not begin as it must."""

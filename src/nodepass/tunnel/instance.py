@@ -197,6 +197,7 @@ class Instance(ABC, Generic[ConfigT]):
         finally:
             self._close()
             await self._resources.tasks.cancelled()
+            self._resources.shared.resets.close()
         self._log.info("%s shutdown complete", self.title)
 
     async def _run_until_stopped(self) -> None:

@@ -118,7 +118,7 @@ class Pool:
 
     def add(self, connection_id: ConnectionId, link: Link, early: bytes = b"") -> None:
         """Take in a connection whose ID has been agreed on; `early` are bytes that came right behind the ID."""
-        if self._closed or connection_id in self:
+        if self._closed or link.gone or connection_id in self:
             link.abort()
             return
         pooled = PooledLink(self, connection_id, link, early)
@@ -182,10 +182,6 @@ class Pool:
     def add_error(self) -> None:
         """A connection failed to open or to be found: too many of these and the session flushes both ends."""
         self.error_count += 1
-
-    def reset_error(self) -> None:
-        """Forget past errors."""
-        self.error_count = 0
 
     # What pooled links tell.
 

@@ -9,7 +9,7 @@ from nodepass.net.dial import LocalAddress
 from nodepass.net.dns import Resolver
 from nodepass.net.tasks import Tasks
 from nodepass.relay.meter import SMALLEST_READ, Meter
-from nodepass.transport.tls_link import TlsBuffers
+from nodepass.transport.socket_link import Shared
 
 if TYPE_CHECKING:
     from nodepass.config import ClientConfig, ServerConfig, Tunables
@@ -30,7 +30,7 @@ class Resources:
         meter: counters and limits.
         resolver: the DNS cache.
         local: where target connections come from.
-        buffers: what all links read into; a relay is done with a chunk before the next read.
+        shared: with all links; a relay is done with a chunk before the next read.
         datagrams: what all UDP sockets read into.
     """
 
@@ -40,7 +40,7 @@ class Resources:
     meter: Meter
     resolver: Resolver
     local: LocalAddress
-    buffers: TlsBuffers
+    shared: Shared
     datagrams: memoryview
 
 
@@ -57,6 +57,6 @@ def make_resources(config: ServerConfig | ClientConfig, tunables: Tunables, log:
         meter=Meter(config.slot, config.rate_bytes, config.read),
         resolver=Resolver(config.dns, log, tasks),
         local=LocalAddress(None if config.dial is None else str(config.dial), log),
-        buffers=TlsBuffers(memoryview(bytearray(read_size))),
+        shared=Shared(read_size),
         datagrams=memoryview(bytearray(tunables.udp_data_buf_size + 1)),
     )

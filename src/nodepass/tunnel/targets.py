@@ -216,7 +216,7 @@ class _TcpAttempt(Attempt):
         self._dial = None
         self.cancel()
         self._targets.answered(self._index)
-        link = TcpLink(sock, self._targets.resources.buffers.encrypted, address)
+        link = TcpLink(sock, self._targets.resources.shared, address)
         link.write(self._targets.header(self._remote, address, datagram=False))
         self._opened(link, self._targets.relays)
 

@@ -88,7 +88,7 @@ class TunnelPort:
     def _accepted(self, sock: socket.socket, remote: Address) -> None:
         known = self.host.knows(remote.ip)
         if known and self._certificate is None:
-            self.host.pool_connection(TcpLink(sock, self.resources.buffers.encrypted, remote))
+            self.host.pool_connection(TcpLink(sock, self.resources.shared, remote))
         elif len(self._arrivals) >= MOST_ARRIVALS:
             self.resources.log.seldom("arrivals", WARN, "Too many handshakes at a time: refused %s", remote)
             sock.close()
@@ -118,7 +118,7 @@ class _Arrival:
 
     def expect_handshake(self, sock: socket.socket) -> None:
         """Read a request."""
-        link = TcpLink(sock, self._port.resources.buffers.encrypted, self._remote)
+        link = TcpLink(sock, self._port.resources.shared, self._remote)
         self._drop = link.abort
         timeout = self._port.resources.tunables.handshake_timeout
         HandshakeReceiver(link, self._port.secret.reveal(), timeout, self._port.host.handshake, self._over)
@@ -144,7 +144,7 @@ class _Arrival:
     def _encrypt(self, sock: socket.socket, certificate: ServerCertificate) -> None:
         resources = self._port.resources
         timeout = resources.tunables.handshake_timeout
-        link = TlsLink(sock, resources.buffers, certificate, timeout=timeout, ready=self._encrypted, remote=self._remote)
+        link = TlsLink(sock, resources.shared, certificate, timeout=timeout, ready=self._encrypted, remote=self._remote)
         self._drop = link.abort
 
     def _encrypted(self, link: TlsLink, error: Exception | None) -> None:

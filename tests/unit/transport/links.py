@@ -7,8 +7,9 @@ import socket
 from typing import TYPE_CHECKING
 
 from nodepass.net.certificates import ClientTls, client_context, self_signed
+from nodepass.transport.socket_link import Shared
 from nodepass.transport.tcp_link import TcpLink
-from nodepass.transport.tls_link import TlsBuffers, TlsLink
+from nodepass.transport.tls_link import TlsLink
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -82,8 +83,13 @@ def connected_sockets() -> tuple[socket.socket, socket.socket]:
 
 async def tcp_pair() -> tuple[Link, Link]:
     near, far = connected_sockets()
-    buffer = memoryview(bytearray(READ_SIZE))
-    return TcpLink(near, buffer), TcpLink(far, buffer)
+    return await plain(near, far)
+
+
+async def plain(near: socket.socket, far: socket.socket) -> tuple[TcpLink, TcpLink]:
+    """Links over two connected sockets."""
+    shared = Shared(READ_SIZE)
+    return TcpLink(near, shared), TcpLink(far, shared)
 
 
 async def tls_pair() -> tuple[TlsLink, TlsLink]:
@@ -94,16 +100,16 @@ async def tls_pair() -> tuple[TlsLink, TlsLink]:
 async def encrypt(near: socket.socket, far: socket.socket) -> tuple[TlsLink, TlsLink]:
     """Shake hands over two connected sockets; the first is the client."""
     loop = asyncio.get_running_loop()
-    buffers = TlsBuffers(memoryview(bytearray(READ_SIZE)))
+    shared = Shared(READ_SIZE)
     done: list[asyncio.Future[Exception | None]] = [loop.create_future(), loop.create_future()]
     client = TlsLink(
         near,
-        buffers,
+        shared,
         ClientTls(client_context(verify=False), None),
         timeout=10,
         ready=lambda _, error: done[0].set_result(error),
     )
-    server = TlsLink(far, buffers, CERTIFICATE, timeout=10, ready=lambda _, error: done[1].set_result(error))
+    server = TlsLink(far, shared, CERTIFICATE, timeout=10, ready=lambda _, error: done[1].set_result(error))
     assert await asyncio.gather(*done) == [None, None]
     return client, server
 

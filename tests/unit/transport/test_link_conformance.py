@@ -6,11 +6,14 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
+from nodepass.transport import socket_link
 from nodepass.transport.base import HIGH_WATER
 from tests.unit.transport.links import READ_SIZE, Notes, attached
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+
+    import pytest
 
     from tests.unit.transport.links import Pair
 
@@ -241,6 +244,55 @@ def test_what_was_sent_before_a_reset_is_read_although_writing_fails(run: Run, p
         await near_notes.until(lambda: "lost" in near_notes.events)
         assert near_notes.data == b"413"
         assert near_notes.error is not None
+
+    run(main())
+
+
+def test_bytes_with_a_reset_right_behind_them_are_delivered_and_the_reset_noticed(run: Run, pair: Pair) -> None:
+    async def main() -> None:
+        for size in (1, 1000, 3 * READ_SIZE):
+            near, far = await pair()
+            near_notes = attached(near)
+            # No turn of the loop in between: both are there when the near side first looks.
+            far.write(BULK[:size])
+            far.abort()
+            await near_notes.until(lambda notes=near_notes: "lost" in notes.events)  # type: ignore[misc]
+            assert near_notes.error is not None
+            assert BULK.startswith(near_notes.data)
+            assert near_notes.data
+
+    run(main())
+
+
+def test_a_reset_is_noticed_while_reading_is_paused(run: Run, pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket_link, "LINGER", 0.01)
+
+    async def main() -> None:
+        near, far = await pair()
+        near_notes = Notes(near)
+        near_notes.pause_after = 1
+        near.attach(near_notes)
+        far.write(BULK)
+        await near_notes.until(lambda: bool(near_notes.data))
+        far.abort()
+        await near_notes.until(lambda: "lost" in near_notes.events)
+        assert near_notes.error is not None
+
+    run(main())
+
+
+def test_who_attaches_to_a_link_that_is_gone_is_told(run: Run, pair: Pair) -> None:
+    async def main() -> None:
+        near, far = await pair()
+        near.abort()
+        assert near.gone
+        assert not far.gone
+        notes = Notes(near)
+        near.attach(notes)
+        assert not notes.events
+        await notes.until(lambda: "lost" in notes.events)
+        assert notes.error is not None
+        far.abort()
 
     run(main())
 

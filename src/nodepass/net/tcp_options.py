@@ -1,0 +1,44 @@
+"""What is asked of the system about one TCP connection."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import sys
+
+if sys.platform != "win32":
+    import fcntl
+    import termios
+
+KEEPALIVE_IDLE = 15
+KEEPALIVE_INTERVAL = 5
+KEEPALIVE_PROBES = 3
+RESET = struct.pack("ii", 1, 0)
+
+
+def unacknowledged(sock: socket.socket) -> int:
+    """Bytes that the kernel took and the other side's has not acknowledged; 0 where the system does not tell."""
+    if sys.platform == "win32":
+        return 0
+    (count,) = struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))
+    return int(count)
+
+
+def tune(sock: socket.socket) -> None:
+    """Set what every TCP connection here has: non-blocking, no Nagle delay, dead peers found within half a minute."""
+    sock.setblocking(False)
+    # A socket whose peer has already reset it refuses options on some systems; the first read will tell.
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
+
+
+def reset_on_close(sock: socket.socket) -> None:
+    """Make `close` forget what has not been sent, and let the other side see a broken stream."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
