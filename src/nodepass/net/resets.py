@@ -1,6 +1,6 @@
 """Hearing of connections that break while nobody reads them, or while the event loop looks away.
 
-Two cases call for this. A link that back-pressure has paused is not watched by the loop at all: a reset by its user would go
+Two cases call for this. A link that back-pressure has paused is not watched by the loop at all: its reset would go
 unnoticed for as long as the pause lasts. And libuv, below uvloop, stops watching a socket after the first readiness that
 comes with an error, so that what lies behind one read would never be read.
 
