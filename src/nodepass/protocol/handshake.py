@@ -27,7 +27,6 @@ import h11
 
 from nodepass.errors import HandshakeError, HandshakeRefused
 from nodepass.protocol.agreement import Agreement
-from nodepass.protocol.sniff import begins_like_http
 from nodepass.protocol.tunnel_key import key_bytes
 
 REQUEST_LIMIT: Final = 16 * 1024
@@ -46,18 +45,6 @@ def bearer_token(key: str) -> str:
         HMAC-SHA256 of the empty message under ``key``, as lower-case hex.
     """
     return hmac.new(key_bytes(key), b"", hashlib.sha256).hexdigest()
-
-
-def looks_like_request(prefix: bytes) -> bool | None:
-    """Tell whether the first bytes of a connection to the tunnel port may begin a handshake.
-
-    A TLS pool connection begins with ``16``, and a client says nothing first on a plain one. A WebSocket pool
-    connection without TLS is an HTTP request too; only its headers tell it from a handshake.
-
-    Returns:
-        None while more bytes are needed to tell.
-    """
-    return begins_like_http(prefix)
 
 
 @dataclass(frozen=True, slots=True)

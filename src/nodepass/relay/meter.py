@@ -128,7 +128,7 @@ class Meter:
     @property
     def sessions(self) -> int:
         """TCP and UDP sessions in progress."""
-        return self.tcp_sessions + self.udp_sessions
+        return self._slots.in_use
 
     def begin(self, *, udp: bool) -> bool:
         """Take a slot for one session; False when there is none."""

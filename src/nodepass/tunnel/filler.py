@@ -60,6 +60,7 @@ class Filler:
         self._opening: set[_Opening] = set()
         self._created = 0
         self._backing_off = False
+        self._failing = False
         self._just_begun = True
         self._planned: asyncio.Handle | None = None
         self._tick_timer: asyncio.TimerHandle | None = None
@@ -85,7 +86,9 @@ class Filler:
         if self._closed:
             return
         if not self._backing_off:
-            for _ in range(self._scaling.wanted(self._pool.active, len(self._opening))):
+            wanted = self._scaling.wanted(self._pool.active, len(self._opening))
+            # While openings fail, one is enough to find out whether they still do.
+            for _ in range(min(wanted, 1) if self._failing else wanted):
                 self._opening.add(_Opening(self, self._dialer, self._timeout, self._pool.taken_total))
         if self._tick_timer is None:
             self._tick_timer = self._loop.call_later(self._scaling.interval, self._tick)
@@ -105,6 +108,7 @@ class Filler:
     def opened(self, opening: _Opening, connection_id: ConnectionId, link: Link, rest: bytes) -> None:
         """A connection is open and has its ID."""
         self._opening.discard(opening)
+        self._failing = False
         self._created += 1
         self._scaling.on_demand(self._pool.taken_total - opening.taken_before)
         self._identified(connection_id, link, rest)
@@ -113,7 +117,7 @@ class Filler:
     def failed(self, opening: _Opening, error: Exception) -> None:
         """A connection could not be opened."""
         self._opening.discard(opening)
-        self._backing_off = True
+        self._backing_off = self._failing = True
         if isinstance(error, ssl.SSLCertVerificationError):
             self._distrusted(error)
             return

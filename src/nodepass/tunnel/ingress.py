@@ -55,56 +55,71 @@ class TcpIngress:
         self._admission = Admission(config)
         self._block = config.block
         self._certificate = certificate
-        self._encrypting: set[TlsLink] = set()
-        self._closed = False
+        self._arriving: set[TlsLink | _ProxyHeader] = set()
         self._listener = TcpListener(sockets, self._accepted, resources.log)
 
     def close(self) -> None:
         """Take no more users; those that have not got as far as asking for a way on are dropped."""
-        self._closed = True
         self._listener.close()
-        for link in self._encrypting:
-            link.abort()
+        for arrival in self._arriving:
+            arrival.abort()
             self._resources.meter.end(udp=False)
-        self._encrypting.clear()
+        self._arriving.clear()
 
     def _accepted(self, sock: socket.socket, remote: Address) -> None:
-        if self._admission.is_proxy(remote):
+        if not self._admission.is_proxy(remote):
+            if self._may_come(sock, remote) and self._has_slot(sock, remote):
+                self._take_in(sock, remote)
+        elif self._has_slot(sock, remote):
             timeout = self._resources.tunables.handshake_timeout
-            _ProxyHeader(sock, remote, timeout, self._admit, self._refuse_proxy)
-        else:
-            self._admit(sock, remote)
+            self._arriving.add(_ProxyHeader(sock, remote, timeout, self._header_read, self._header_failed))
 
-    def _admit(self, sock: socket.socket, remote: Address) -> None:
-        """Take this user in, if it may come and there is a slot."""
-        log = self._resources.log
-        if self._closed:
-            sock.close()
-        elif not self._admission.admits(remote):
-            log.seldom("denied", WARN, "Refused a user from %s: not allowed", remote.ip)
-            sock.close()
-        elif not self._resources.meter.begin(udp=False):
-            log.seldom("slot", WARN, "All slots are taken: refused the user at %s", remote)
-            sock.close()
-        elif self._certificate is not None:
-            link = TlsLink(
-                sock,
-                self._resources.shared,
-                self._certificate.current,
-                timeout=self._resources.tunables.handshake_timeout,
-                ready=self._decrypted,
-                remote=remote,
-            )
-            self._encrypting.add(link)
+    def _header_read(self, header: _ProxyHeader, sock: socket.socket) -> None:
+        """A trusted proxy has said who the user is."""
+        self._arriving.discard(header)
+        if self._may_come(sock, header.remote):
+            self._take_in(sock, header.remote)
         else:
-            self._send_on(TcpLink(sock, self._resources.shared, remote))
+            self._resources.meter.end(udp=False)
 
-    def _refuse_proxy(self, remote: Address, error: Exception) -> None:
+    def _header_failed(self, header: _ProxyHeader, error: Exception) -> None:
         """A trusted proxy's connection did not begin as it must."""
-        self._resources.log.seldom("proxyin", WARN, "Refused a connection from the proxy %s: %s", remote.ip, error)
+        self._arriving.discard(header)
+        self._resources.meter.end(udp=False)
+        log = self._resources.log
+        log.seldom("proxyin", WARN, "Refused a connection from the proxy %s: %s", header.remote.ip, error)
+
+    def _may_come(self, sock: socket.socket, remote: Address) -> bool:
+        if self._admission.admits(remote):
+            return True
+        self._resources.log.seldom("denied", WARN, "Refused a user from %s: not allowed", remote.ip)
+        sock.close()
+        return False
+
+    def _has_slot(self, sock: socket.socket, remote: Address) -> bool:
+        if self._resources.meter.begin(udp=False):
+            return True
+        self._resources.log.seldom("slot", WARN, "All slots are taken: refused the user at %s", remote)
+        sock.close()
+        return False
+
+    def _take_in(self, sock: socket.socket, remote: Address) -> None:
+        """Do TLS, if it ends here, and look for a way on."""
+        if self._certificate is None:
+            self._send_on(TcpLink(sock, self._resources.shared, remote))
+            return
+        link = TlsLink(
+            sock,
+            self._resources.shared,
+            self._certificate.current,
+            timeout=self._resources.tunables.handshake_timeout,
+            ready=self._decrypted,
+            remote=remote,
+        )
+        self._arriving.add(link)
 
     def _decrypted(self, link: TlsLink, error: Exception | None) -> None:
-        self._encrypting.discard(link)
+        self._arriving.discard(link)
         if error is None:
             self._send_on(link)
             return
@@ -163,32 +178,37 @@ class _ProxyHeader:
     The header is taken off the socket and nothing behind it, so that TLS or anything else can follow.
     """
 
-    __slots__ = ("_admit", "_parser", "_refuse", "_remote")
+    __slots__ = ("_failed", "_parser", "_peek", "_read", "remote")
 
     def __init__(
         self,
         sock: socket.socket,
         remote: Address,
         timeout: float,
-        admit: Callable[[socket.socket, Address], None],
-        refuse: Callable[[Address, Exception], None],
+        read: Callable[[_ProxyHeader, socket.socket], None],
+        failed: Callable[[_ProxyHeader, Exception], None],
     ) -> None:
-        self._remote = remote
-        self._admit = admit
-        self._refuse = refuse
+        self.remote = remote
+        """The proxy, and once its header has been read, the user."""
+        self._read = read
+        self._failed = failed
         self._parser = ProxyHeaderParser()
-        Peek(sock, V2_LIMIT, timeout, self._examine, self._done, self._failed)
+        self._peek = Peek(sock, V2_LIMIT, timeout, self._examine, self._on_header, self._on_failure)
+
+    def abort(self) -> None:
+        """Close the connection; nothing is called any more."""
+        self._peek.cancel()
 
     def _examine(self, data: bytes) -> int | None:
         header = self._parser.feed(data)
         if header is None:
             return None
         if header.source is not None:
-            self._remote = Address(*header.source)
+            self.remote = Address(*header.source)
         return len(data) - len(self._parser.rest)
 
-    def _done(self, sock: socket.socket) -> None:
-        self._admit(sock, self._remote)
+    def _on_header(self, sock: socket.socket) -> None:
+        self._read(self, sock)
 
-    def _failed(self, error: Exception) -> None:
-        self._refuse(self._remote, error)
+    def _on_failure(self, error: Exception) -> None:
+        self._failed(self, error)

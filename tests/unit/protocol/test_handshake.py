@@ -15,7 +15,6 @@ from nodepass.protocol.handshake import (
     ServerHandshake,
     Verdict,
     bearer_token,
-    looks_like_request,
 )
 from tests.unit.protocol.chunks import cut, cuts, every_byte
 from tests.unit.protocol.vectors import examples, section, text
@@ -206,13 +205,6 @@ class TestClient:
     ) -> None:
         data = start + rest
         assert answer_of(cut(data, places), eof=eof) == answer_of([data], eof=eof)
-
-
-def test_what_may_be_a_request() -> None:
-    assert looks_like_request(b"GET / HT") is True
-    assert looks_like_request(b"GE") is None
-    assert looks_like_request(b"") is None
-    assert looks_like_request(b"\x16\x03\x01") is False
 
 
 def test_a_verdict_tells_whether_it_accepts() -> None:
