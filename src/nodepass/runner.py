@@ -34,7 +34,7 @@ def run_url(url: str) -> int:
         ConfigError: the URL, the environment or a file they name is wrong; nothing has been bound.
     """
     instance = _make(url)
-    _hide_arguments(instance.config)
+    _show_url(instance.config)
     return run(_until_signalled(instance))
 
 
@@ -71,8 +71,8 @@ def _make(url: str) -> Instance[Any]:
     raise AssertionError(config.scheme)
 
 
-def _hide_arguments(config: ServerConfig | ClientConfig) -> None:
-    """Take the key out of what `ps` shows of this process."""
+def _show_url(config: ServerConfig | ClientConfig) -> None:
+    """Let `ps` show what this process runs, without the key."""
     from setproctitle import setproctitle  # noqa: PLC0415 - the demo does not need it
 
     setproctitle(f"nodepass {to_url(config, with_secret=False)}")
