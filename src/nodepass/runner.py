@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 from typing import TYPE_CHECKING, Any
@@ -85,6 +86,7 @@ async def _until_signalled(instance: Instance[Any]) -> int:
 
     def on_signal(number: int) -> None:
         if signalled.is_set():
+            logging.shutdown()
             os._exit(SIGNAL_EXIT + number)
         signalled.set()
 
