@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import platform
 import re
 import sys
@@ -21,9 +22,12 @@ from nodepass import __version__
 from nodepass.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import IO
 
 EXIT_BAD_INPUT = 2
+
+STANDARD_STREAMS = 3
 
 BANNER_WIDTH = 37
 """Columns between the sides of the box that v1 draws."""
@@ -68,6 +72,14 @@ class BadInputError(click.ClickException):
 class UrlGroup(click.Group):
     """Commands by name, and a URL where a command is expected: `nodepass server://…`."""
 
+    def main(self, args: Sequence[str] | None = None, *others: Any, **extra: Any) -> Any:
+        """Make the process fit to run, if it is one of its own, and run it."""
+        if args is None:
+            _open_missing_streams()
+            if any("://" in argument for argument in sys.argv[1:]):
+                _hide_arguments()
+        return super().main(args, *others, **extra)
+
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
@@ -91,6 +103,34 @@ class UrlGroup(click.Group):
         if args[0] in self.commands:
             return super().resolve_command(ctx, args)
         return "URL", run_url, args
+
+
+def _open_missing_streams() -> None:
+    """Put /dev/null where a standard stream was closed by whoever started the process.
+
+    Whatever opened a file or socket next would get its number: the event loop aborts on that, and log lines would go there.
+    """
+    for number in range(STANDARD_STREAMS):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free number is this one.
+            os.open(os.devnull, os.O_RDWR)
+    # Python has seen that they were closed, and made no object for them.
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - a number, for good
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - a number, for good
+
+
+def _hide_arguments() -> None:
+    """Take the key out of what `ps` shows of this process; a URL that has been read comes back later, without it.
+
+    Before the imports that take most of the time of a start.
+    """
+    from setproctitle import setproctitle  # noqa: PLC0415 - see the top
+
+    setproctitle("nodepass")
 
 
 def _bad_usage(error: click.UsageError) -> BadInputError:

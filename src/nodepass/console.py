@@ -1,17 +1,36 @@
-"""Log lines on standard output, in v1's format: `2026-11-22 13:29:33.212  INFO  text`, coloured on a terminal only."""
+"""Log lines on standard output, in v1's format: `2026-11-22 13:29:33.212  INFO  text`, coloured on a terminal only.
+
+Whoever reads them may stop to, and a pipe holds little: so the event loop only puts lines into a queue, and a thread writes
+them. It writes to the file descriptor, because `sys.stdout` has a lock that the interpreter wants at its exit. What finds
+the queue full is counted and dropped; what cannot be written is lost. The thread never keeps the process alive: `logging`
+closes every handler at exit, and `close` waits for the last lines for a moment only.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
+import select
 import sys
+import threading
 import time
+from contextlib import suppress
+from logging.handlers import QueueHandler
+from queue import Full, Queue
 
 from nodepass.log import DEBUG, ERROR, EVENT, INFO, WARN
 
 NAMES = {DEBUG: "DEBUG", INFO: "INFO", WARN: "WARN", ERROR: "ERROR", EVENT: "EVENT"}
 COLOURS = {DEBUG: "\x1b[34m", INFO: "\x1b[32m", WARN: "\x1b[33m", ERROR: "\x1b[31m", EVENT: "\x1b[36m"}
 RESET = "\x1b[0m"
+
+STANDARD_OUTPUT = 1
+
+QUEUED_LINES = 10_000
+"""Lines that wait for a reader at most: some megabytes."""
+
+LAST_LINES_WAIT = 1.0
+"""Seconds that the last lines have at exit."""
 
 
 class LineFormatter(logging.Formatter):
@@ -35,11 +54,82 @@ class LineFormatter(logging.Formatter):
         return f"{when}.{int(record.msecs):03d}  {level}  {text}"
 
 
+class LineHandler(QueueHandler):
+    """Writes lines without ever blocking whoever logs.
+
+    Args:
+        formatter: makes a line of a record, at once: what a record refers to may change later.
+        file: number of the file that takes the lines.
+        encoding: of the file; what it does not have becomes a question mark.
+    """
+
+    queue: Queue[str | None]
+
+    def __init__(self, formatter: logging.Formatter, file: int = STANDARD_OUTPUT, encoding: str = "utf-8") -> None:
+        super().__init__(Queue(QUEUED_LINES))
+        self.setFormatter(formatter)
+        self._file = file
+        self._encoding = encoding
+        # Each is written by one thread only.
+        self._dropped = 0
+        self._told = 0
+        self._closing = False
+        self._writer = threading.Thread(target=self._write_lines, name="log", daemon=True)
+        self._writer.start()
+
+    def prepare(self, record: logging.LogRecord) -> str:
+        return self.format(record)
+
+    def enqueue(self, record: object) -> None:
+        """Queue a line, as `prepare` has made it."""
+        try:
+            self.queue.put_nowait(str(record))
+        except Full:
+            self._dropped += 1
+
+    def close(self) -> None:
+        """Wait until the last lines are written, but not long."""
+        self._closing = True
+        # Wakes the writer; where the queue is full, it is busy, and looks when it has written.
+        with suppress(Full):
+            self.queue.put_nowait(None)
+        self._writer.join(LAST_LINES_WAIT)
+        super().close()
+
+    def _write_lines(self) -> None:
+        while not (self._closing and self.queue.empty()):
+            lines = [self.queue.get()]
+            # There is room from here on: what has been dropped comes behind these lines.
+            lines += [self.queue.get() for _ in range(self.queue.qsize())]
+            lines += self._tell_dropped()
+            text = "".join(f"{line}\n" for line in lines if line is not None)
+            self._write(text.encode(self._encoding, errors="replace"))
+
+    def _tell_dropped(self) -> list[str]:
+        """Give a line about lines that were dropped since the last such line."""
+        dropped = self._dropped - self._told
+        if not dropped:
+            return []
+        self._told += dropped
+        message = f"{dropped} log lines were dropped: whoever reads them is too slow"
+        return [self.format(logging.makeLogRecord({"levelno": WARN, "msg": message}))]
+
+    def _write(self, data: bytes) -> None:
+        """Write all of it, however long that takes; if it cannot be written, it is lost."""
+        left = memoryview(data)
+        with suppress(OSError):
+            while left:
+                try:
+                    left = left[os.write(self._file, left) :]
+                except BlockingIOError:
+                    # Another process that has the same terminal or pipe made it non-blocking.
+                    select.select((), (self._file,), ())
+
+
 def make_logger() -> logging.Logger:
     """The logger of a `nodepass` process: everything that instances let through, on standard output."""
     coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(LineFormatter(coloured=coloured))
+    handler = LineHandler(LineFormatter(coloured=coloured), encoding=sys.stdout.encoding)
     logger = logging.getLogger("nodepass")
     logger.addHandler(handler)
     logger.setLevel(DEBUG)

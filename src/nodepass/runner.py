@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ def run_url(url: str) -> int:
         ConfigError: the URL, the environment or a file they name is wrong; nothing has been bound.
     """
     instance = _make(url)
-    _hide_arguments(instance.config)
+    _show_url(instance.config)
     return run(_until_signalled(instance))
 
 
@@ -71,8 +72,8 @@ def _make(url: str) -> Instance[Any]:
     raise AssertionError(config.scheme)
 
 
-def _hide_arguments(config: ServerConfig | ClientConfig) -> None:
-    """Take the key out of what `ps` shows of this process."""
+def _show_url(config: ServerConfig | ClientConfig) -> None:
+    """Let `ps` show what this process runs, without the key."""
     from setproctitle import setproctitle  # noqa: PLC0415 - the demo does not need it
 
     setproctitle(f"nodepass {to_url(config, with_secret=False)}")
@@ -85,6 +86,7 @@ async def _until_signalled(instance: Instance[Any]) -> int:
 
     def on_signal(number: int) -> None:
         if signalled.is_set():
+            logging.shutdown()
             os._exit(SIGNAL_EXIT + number)
         signalled.set()
 
