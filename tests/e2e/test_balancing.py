@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import socket
 from collections import Counter
 from contextlib import ExitStack
 
 import pytest
 
-from tests.harness import Echo, Runner, Tunnel, UdpEcho, connect, free_port, read_exactly, turned_away, udp_socket
+from tests.harness import (
+    Echo,
+    Runner,
+    Tunnel,
+    UdpEcho,
+    connect,
+    free_port,
+    read_exactly,
+    turned_away,
+    udp_socket,
+    unanswering,
+)
 
 NAMES = (b"A", b"B", b"C")
 ENDS = ["egress", "single"]
@@ -59,19 +69,6 @@ def test_failing_over_loses_no_user(np: Runner, end: str, lbs: int) -> None:
         assert turned_away(tunnel.users)
         trio.start(0)
         assert {of(tunnel) for _ in range(3)} == {b"A"}
-
-
-def unanswering(stack: ExitStack) -> int:
-    """A port that lets connections hang: its queue is full and nobody accepts."""
-    listener = stack.enter_context(socket.socket())
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", free_port()))
-    listener.listen(0)
-    for _ in range(3):
-        filler = stack.enter_context(socket.socket())
-        filler.setblocking(False)
-        filler.connect_ex(listener.getsockname())
-    return int(listener.getsockname()[1])
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -126,6 +123,17 @@ def test_backup_serves_until_the_fallback_interval_is_over(np: Runner, end: str)
         assert {of(tunnel) for _ in range(6)} == {b"B"}
         trio.targets[1].stop()
         assert {of(tunnel) for _ in range(3)} == {b"C"}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_udp_tells_when_no_target_is_left(np: Runner, end: str) -> None:
+    first, last = free_port(), free_port()
+    tunnel = np.at(end, "lbs=2", to=f"127.0.0.1:{first},127.0.0.1:{last}")
+    with udp_socket(tunnel.users) as user:
+        user.send(b"hello")
+        tunnel.egress.wait_for(
+            rf"ERROR .*No target for the user at \S+: cannot send to 127.0.0.1:{last}: Connection refused"
+        )
 
 
 @pytest.mark.parametrize("end", ENDS)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import socket
+from contextlib import ExitStack
 
 import pytest
 
-from tests.harness import Echo, Recorder, Runner, UdpEcho, connect, exchange, read_all, udp_socket
+from tests.harness import Echo, Recorder, Runner, UdpEcho, connect, exchange, read_all, udp_socket, unanswering
 
 LINE = re.compile(
     r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}  EVENT  "
@@ -73,3 +74,11 @@ def test_ping_of_a_forwarder_is_0_while_its_target_is_down(np: Runner) -> None:
     forwarder = np.forwarder()
     forwarder.client.wait_for("Target: cannot connect")
     assert forwarder.client.checkpoint()["PING"] == "0ms"
+
+
+def test_a_target_that_hangs_delays_no_report(np: Runner) -> None:
+    with ExitStack() as stack:
+        to = f"127.0.0.1:{unanswering(stack)}"
+        tunnel = np.forwarder(to=to, env={"NP_TCP_DIAL_TIMEOUT": "1h", "NP_REPORT_INTERVAL": "200ms"})
+        for _ in range(3):
+            assert tunnel.client.checkpoint()["PING"] == "0ms"

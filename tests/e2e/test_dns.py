@@ -97,10 +97,39 @@ def test_several_names(np: Runner, hosts: Hosts) -> None:
 
 def test_name_with_several_addresses_is_tried_through(np: Runner, hosts: Hosts) -> None:
     port = free_port()
-    hosts.write(target_test="127.0.0.4 127.0.0.5 127.0.0.2")
-    with Echo(port, "127.0.0.2", b"A"):
+    # The system puts those first that are most like the address it would send from, which is 127.0.0.1.
+    hosts.write(target_test="127.0.0.2 127.0.0.3 127.0.0.4")
+    with Echo(port, "127.0.0.4", b"A"):
         tunnel = np.forwarder("dns=0", to=f"target.test:{port}", env=UNDISTURBED, prefix=hosts.prefix)
         assert {of(tunnel.users) for _ in range(3)} == {b"A"}
+
+
+@pytest.mark.parametrize("dns", ["0", "1h"])
+@pytest.mark.parametrize("end", ["egress", "single"])
+def test_udp_tries_the_addresses_of_each_name_through(np: Runner, hosts: Hosts, end: str, dns: str) -> None:
+    port = free_port()
+    # The system puts those first that are most like the address it would send from, which is 127.0.0.1.
+    hosts.write(one_test="::1 127.0.0.2", two_test="127.0.0.2 127.0.0.3 127.0.0.4", three_test="::1 127.0.0.4")
+    with UdpEcho(port, "127.0.0.4", b"A"):
+        for to in (f"two.test:{port}", f"three.test:{port}", f"one.test:{port},two.test:{port}"):
+            tunnel = np.at(end, f"dns={dns}", to=to, env=UNDISTURBED, prefix=hosts.prefix)
+            for _ in range(3):
+                with udp_socket(tunnel.users) as user:
+                    user.send(b"hello")
+                    assert user.recv(100) == b"Ahello"
+            assert not tunnel.egress.matches("No target")
+
+
+@pytest.mark.parametrize("end", ["egress", "single"])
+def test_udp_names_the_target_when_no_address_is_left(np: Runner, hosts: Hosts, end: str) -> None:
+    hosts.write(target_test="127.0.0.4 127.0.0.5")
+    port = free_port()
+    tunnel = np.at(end, "", to=f"target.test:{port}", env=UNDISTURBED, prefix=hosts.prefix)
+    with udp_socket(tunnel.users) as user:
+        user.send(b"hello")
+        tunnel.egress.wait_for(
+            rf"ERROR .*No target for the user at \S+: cannot send to target.test:{port} at 127.0.0.\d: Connection refused"
+        )
 
 
 @pytest.mark.parametrize("end", ["egress", "single"])

@@ -204,3 +204,92 @@ def test_a_client_decides_for_itself_that_it_is_a_single_end(run: Callable[..., 
                 assert client.stats.mode == 1
 
     run(main())
+
+
+UNUSABLE: dict[str, tuple[Callable[..., nodepass.Server | nodepass.Forwarder], str]] = {
+    "server": (nodepass.Server, "server://k@127.0.0.1:{port}/127.0.0.1:9?mode=2"),
+    "client": (nodepass.Client, "client://k@127.0.0.1:{port}/127.0.0.1:9?mode=1"),
+    "forwarder": (nodepass.Forwarder, "client://127.0.0.1:{port}/127.0.0.1:9"),
+}
+"""Instances that cannot run while somebody else has bound their port."""
+
+
+@pytest.mark.parametrize("kind", UNUSABLE)
+def test_whoever_waits_hears_that_it_was_stopped(run: Callable[..., None], kind: str) -> None:
+    async def main() -> None:
+        make, url = UNUSABLE[kind]
+        with Echo() as holder:
+            instance = make(url.format(port=holder.port), tunables=QUICK)
+            await instance.start()
+            waiting = [asyncio.ensure_future(instance.ready()), asyncio.ensure_future(instance.connected())]
+            await asyncio.sleep(0)
+            await instance.stop()
+            async with asyncio.timeout(5):
+                for waits in (*waiting, instance.ready(), instance.connected()):
+                    with pytest.raises(nodepass.TunnelError, match="the instance was stopped"):
+                        await waits
+
+    run(main())
+
+
+def test_nothing_to_wait_for_before_it_is_started(run: Callable[..., None]) -> None:
+    async def main() -> None:
+        forwarder = nodepass.Forwarder(f"client://127.0.0.1:{free_port()}/127.0.0.1:9", tunables=QUICK)
+        async with asyncio.timeout(5):
+            for waits in (forwarder.ready(), forwarder.connected()):
+                with pytest.raises(RuntimeError, match="has not been started: call start"):
+                    await waits
+
+    run(main())
+
+
+def test_an_instance_runs_once(run: Callable[..., None]) -> None:
+    async def main() -> None:
+        users = free_port()
+        with Echo() as target:
+            forwarder = nodepass.Forwarder(f"client://127.0.0.1:{users}/127.0.0.1:{target.port}", tunables=QUICK)
+            async with forwarder:
+                await forwarder.ready()
+                with pytest.raises(RuntimeError, match="runs once: make another"):
+                    await forwarder.start()
+                await echoed(users)
+            with pytest.raises(RuntimeError, match="runs once: make another"):
+                async with forwarder:
+                    pass
+            with pytest.raises(nodepass.TunnelError, match="the instance was stopped"):
+                await forwarder.ready()
+
+    run(main())
+
+
+def test_a_client_that_lost_its_server_is_not_ready_until_it_has_met_it_again(
+    run: Callable[..., None],
+) -> None:
+    async def main() -> None:
+        port, users = free_port(), free_port()
+        server_url = f"server://k@127.0.0.1:{port}/127.0.0.1:{users}?mode=1"
+        client_url = f"client://k@127.0.0.1:{port}/127.0.0.1:9?mode=2&min=1"
+        failed = asyncio.Event()
+
+        class Told(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                if "Client error" in record.getMessage():
+                    failed.set()
+
+        logger = logging.getLogger("application.told")
+        logger.addHandler(Told())
+        async with nodepass.Server(server_url, tunables=QUICK) as server:
+            await server.ready()
+            client = nodepass.Client(client_url, tunables=QUICK, logger=logger)
+            await client.start()
+            await client.ready()
+        await failed.wait()
+        waiting = asyncio.ensure_future(client.ready())
+        failed.clear()
+        await failed.wait()
+        assert not waiting.done()
+        async with nodepass.Server(server_url, tunables=QUICK):
+            await waiting
+            await client.stop()
+
+    run(main())

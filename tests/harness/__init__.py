@@ -8,7 +8,7 @@ from tests.harness.certificates import Authority, user_context
 from tests.harness.net import connect, echoed, ended, exchange, read_all, read_exactly, turned_away, udp_socket, wait_tcp
 from tests.harness.ports import free_port
 from tests.harness.process import TIMEOUT, NodePass, Process
-from tests.harness.targets import Echo, Received, Recorder, Silent, SpeaksFirst, TcpTarget, UdpEcho
+from tests.harness.targets import Echo, Received, Recorder, Silent, SpeaksFirst, TcpTarget, UdpEcho, unanswering
 from tests.harness.tunnel import KEY, Runner, Tunnel
 from tests.harness.wiretap import Wiretap
 
@@ -37,6 +37,7 @@ __all__ = [
     "read_exactly",
     "turned_away",
     "udp_socket",
+    "unanswering",
     "user_context",
     "wait_tcp",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from abc import ABC, abstractmethod
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from queue import Queue
 from typing import TYPE_CHECKING, Self
@@ -246,6 +246,19 @@ class UdpEcho:
             self.received.put((datagram, peer[:2]))
             with suppress(OSError):
                 self._socket.sendto(self._greeting + datagram, peer)
+
+
+def unanswering(stack: ExitStack) -> int:
+    """A port that lets connections hang: its queue is full and nobody accepts."""
+    listener = stack.enter_context(socket.socket())
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", free_port()))
+    listener.listen(0)
+    for _ in range(3):
+        filler = stack.enter_context(socket.socket())
+        filler.setblocking(False)
+        filler.connect_ex(listener.getsockname())
+    return int(listener.getsockname()[1])
 
 
 def _shut(sock: socket.socket) -> None:

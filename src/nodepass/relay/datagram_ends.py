@@ -100,7 +100,8 @@ class TargetEnd(DatagramEnd):
     Args:
         sock: connected to the target.
         buffer: where datagrams are read to (see `UdpSocket`).
-        refused: called when the target refuses before it ever answered; it ends in `replace` or `lost`.
+        refused: called when the target refuses, or its socket fails, before it ever answered; it ends in `replace` or
+            `lost`, perhaps later.
         header: put in front of every datagram (PROXY v2); a datagram is all the connection that UDP has.
         log: where datagrams too large are told of.
     """
@@ -129,8 +130,8 @@ class TargetEnd(DatagramEnd):
         return UdpSocket(sock, self._buffer, self._on_datagram, self._on_oversized, self._on_error)
 
     def replace(self, sock: socket.socket, header: bytes) -> None:
-        """Go on with another target, which gets the last datagram again."""
-        if self._closed:
+        """Go on at another address, which gets the last datagram again; not if the one before has answered after all."""
+        if self._closed or self._answered:
             sock.close()
             return
         self._socket.close()
@@ -138,6 +139,11 @@ class TargetEnd(DatagramEnd):
         self._socket = self._wrap(sock)
         if self._last:
             self.send(self._last)
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody needs a target any more."""
+        return self._closed
 
     def lost(self, error: Exception) -> None:
         """No target is left to go on with."""

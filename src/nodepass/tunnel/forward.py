@@ -35,6 +35,10 @@ def certificate_of(config: ClientConfig) -> CertificateSource | None:
     return CertificateSource(from_files(*files), files)
 
 
+PATIENCE = 0.5
+"""Seconds that a report waits for the figure it is to show; of a target that is slower, it shows what came last."""
+
+
 class SingleEnd:
     """The forwarding itself, for a `Forwarder` and for a client that turns out to be one.
 
@@ -58,16 +62,30 @@ class SingleEnd:
         ports.open(self._targets, config, resources, certificate)
 
     async def report(self, checkpoint: Callable[[], None]) -> None:
-        """Measure the target and report, every report interval, for ever."""
-        while True:
-            if self._measures_tcp:
-                try:
-                    self.ping = await self._targets.ping()
-                except DialError as error:
-                    self.ping = 0.0
-                    self._log.seldom("ping", WARN, "Target: %s", error)
-            checkpoint()
-            await asyncio.sleep(self._interval)
+        """Report every report interval, for ever, and measure the target for it. One that hangs delays no report."""
+        loop = asyncio.get_running_loop()
+        measuring: asyncio.Task[None] | None = None
+        try:
+            while True:
+                begun = loop.time()
+                if self._measures_tcp:
+                    measuring = measuring or loop.create_task(self._measure(), name="ping")
+                    await asyncio.wait((measuring,), timeout=min(PATIENCE, self._interval))
+                    if measuring.done():
+                        measuring.result()
+                        measuring = None
+                checkpoint()
+                await asyncio.sleep(begun + self._interval - loop.time())
+        finally:
+            if measuring is not None:
+                measuring.cancel()
+
+    async def _measure(self) -> None:
+        try:
+            self.ping = await self._targets.ping()
+        except DialError as error:
+            self.ping = 0.0
+            self._log.seldom("ping", WARN, "Target: %s", error)
 
     def take_no_more(self) -> None:
         """Stop taking users."""

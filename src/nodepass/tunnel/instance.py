@@ -3,7 +3,8 @@
 Start, run, and on any error: say so, close everything, wait NP_SERVICE_COOLDOWN, start again; only `stop` ends it. `stop`
 takes no new users, lets those in progress finish for up to NP_SHUTDOWN_TIMEOUT, and closes (spec: config.md, Life cycle).
 
-An instance is used as an asynchronous context manager::
+An instance runs once: what has been stopped is not started again, another is made. It is used as an asynchronous context
+manager::
 
     async with Server("server://key@:10101/127.0.0.1:8080") as server:
         await server.ready()
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from nodepass.config import ClientConfig, LogLevel, ServerConfig, Tunables, to_url
-from nodepass.errors import NodePassError
+from nodepass.errors import NodePassError, TunnelError
 from nodepass.log import DEBUG, ERROR, EVENT, INFO, NONE, WARN, Log
 from nodepass.protocol.checkpoint import CheckPoint
 from nodepass.tunnel.resources import Resources, make_resources
@@ -100,22 +101,39 @@ class Instance(ABC, Generic[ConfigT]):
     # For those who use it.
 
     async def start(self) -> None:
-        """Begin to run in the background.
+        """Begin to run in the background. An instance runs once.
 
         Raises:
             ConfigError: a file that the URL names is no good; nothing has been bound.
+            RuntimeError: it has been started before, whether it still runs or not.
         """
+        if self._life is not None:
+            raise RuntimeError("the instance has been started before, and runs once: make another one of the same URL")
         self._resources = make_resources(self.config, self._tunables, self._log)
         self._prepare()
         self._life = asyncio.get_running_loop().create_task(self._live(), name=f"nodepass {self.title.lower()}")
 
     async def ready(self) -> None:
-        """Wait until it listens; a client without users of its own, until it has met its server."""
-        await self._is_ready.wait()
+        """Wait until it listens; a client without users of its own, until it has met its server.
+
+        An error that it restarts from lets this wait on.
+
+        Raises:
+            RuntimeError: it has not been started.
+            TunnelError: it was stopped, before or while this waits.
+        """
+        await self._until(self._is_ready)
 
     async def connected(self) -> None:
-        """Wait until users can be carried: a tunnel's two ends have met, or a forwarder listens."""
-        await self._is_connected.wait()
+        """Wait until users can be carried: a tunnel's two ends have met, or a forwarder listens.
+
+        An error that it restarts from lets this wait on.
+
+        Raises:
+            RuntimeError: it has not been started.
+            TunnelError: it was stopped, before or while this waits.
+        """
+        await self._until(self._is_connected)
 
     async def stop(self) -> None:
         """Take no new users, give those in progress NP_SHUTDOWN_TIMEOUT to finish, and close."""
@@ -188,6 +206,21 @@ class Instance(ABC, Generic[ConfigT]):
 
     # Its life.
 
+    async def _until(self, state: asyncio.Event) -> None:
+        """Wait for what a run reaches; once it is being stopped, no run will."""
+        if self._life is None:
+            raise RuntimeError("the instance has not been started: call start() first, or use `async with`")
+        reached = asyncio.ensure_future(state.wait())
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            if not self._stopping.is_set():
+                await asyncio.wait((reached, stopping, self._life), return_when=asyncio.FIRST_COMPLETED)
+            if not reached.done():
+                raise TunnelError("the instance was stopped")
+        finally:
+            reached.cancel()
+            stopping.cancel()
+
     async def _live(self) -> None:
         self._log.info("%s started: %s", self.title, to_url(self.config, with_secret=False))
         try:
@@ -211,13 +244,19 @@ class Instance(ABC, Generic[ConfigT]):
                     await asyncio.wait((run,))
                     return
                 self._tell_why(run)
-                self._is_connected.clear()
+                self._not_ready()
                 self._close()
                 await asyncio.wait((stopping,), timeout=self._tunables.service_cooldown)
                 if not self._stopping.is_set():
                     self._log.info("%s restart", self.title)
         finally:
+            self._not_ready()
             stopping.cancel()
+
+    def _not_ready(self) -> None:
+        """A run has ended: whoever asks from now on waits for the next."""
+        self._is_ready.clear()
+        self._is_connected.clear()
 
     def _tell_why(self, run: asyncio.Future[None]) -> None:
         """Log the error that ended a run. One that nobody foresaw is told with its type, and restarted from as well."""

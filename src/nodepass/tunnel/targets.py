@@ -1,7 +1,8 @@
 """The targets: which one a new connection goes to, how it is dialled, and what happens when one does not answer.
 
 What always holds: one connection tries each target at most once, in the balancer's order, and each address of a target's
-name within the dial timeout; the first that answers is used; the balancer hears of every success and failure.
+name within the dial timeout; the first that answers is used; the balancer hears of every success and failure. UDP does
+not tell whether anybody is there: a session goes on to the next address, then to the next target, when it hears a refusal.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from nodepass.config import Balancing, ProxyVersion
 from nodepass.errors import DialError
-from nodepass.log import WARN
+from nodepass.log import ERROR, WARN
 from nodepass.net.address import Address
 from nodepass.net.dial import Dial
 from nodepass.net.udp import enlarge_buffers
@@ -66,7 +67,10 @@ class Targets:
     def open_udp(
         self, remote: Address, opened: Callable[[DatagramEnd, set[Relay]], None], failed: Callable[[Exception], None]
     ) -> Attempt:
-        """See `Upstream`. While a target refuses and has never answered, the session moves on to the next."""
+        """See `Upstream`. While nobody has answered, a refusal moves the session on to the next address or target.
+
+        Where none is left the session ends, and that is logged.
+        """
         return _UdpAttempt(self, remote, opened, failed)
 
     async def ping(self, index: int = 0) -> float:
@@ -233,26 +237,58 @@ class _UdpAttempt(Attempt):
         self._remote = remote
         self._opened = opened
         self._end: TargetEnd | None = None
+        self._addresses: list[Address] = []
+        self._address: Address
+        self._searching = True
         self._next()
 
     def _found(self, addresses: list[Address]) -> None:
-        address = addresses[0]
+        self._addresses = list(reversed(addresses))
+        self._next_address()
+
+    def _next_address(self) -> None:
+        """Turn to the next address of this target, which has one left."""
+        self._address = self._addresses.pop()
         resources = self._targets.resources
+        sock: socket.socket | None = None
         try:
-            sock = resources.local.open_socket(address, socket.SOCK_DGRAM)
+            sock = resources.local.open_socket(self._address, socket.SOCK_DGRAM)
             enlarge_buffers(sock)
-            sock.connect(address)
+            sock.connect(self._address)
         except OSError as error:
-            self._not_this(DialError(f"cannot send to {address}: {error.strerror or error}"))
-            return
-        header = self._targets.header(self._remote, address, datagram=True)
-        if self._end is None:
-            self._end = TargetEnd(sock, resources.datagrams, self._refused, header, resources.log)
-            self._failed = self._end.lost
-            self._targets.relays.discard(self)
-            self._opened(self._end, self._targets.relays)
+            if sock is not None:
+                sock.close()
+            self._not_here(error)
         else:
+            self._searching = False
+            self._use(sock, self._targets.header(self._remote, self._address, datagram=True))
+
+    def _use(self, sock: socket.socket, header: bytes) -> None:
+        if self._end is not None:
             self._end.replace(sock, header)
+            return
+        resources = self._targets.resources
+        self._end = TargetEnd(sock, resources.datagrams, self._refused, header, resources.log)
+        self._failed = self._lost
+        self._targets.relays.discard(self)
+        self._opened(self._end, self._targets.relays)
 
     def _refused(self, error: OSError) -> None:
-        self._not_this(DialError(f"cannot send to {self._targets.endpoints[self._index]}: {error.strerror or error}"))
+        # While the name of the next target is looked up, the user's datagrams still go to the one that has refused.
+        if not self._searching:
+            self._not_here(error)
+
+    def _not_here(self, error: OSError) -> None:
+        self._searching = True
+        if self._addresses:
+            self._next_address()
+            return
+        endpoint = self._targets.endpoints[self._index]
+        where = str(endpoint) if str(endpoint) == str(self._address) else f"{endpoint} at {self._address.ip}"
+        self._not_this(DialError(f"cannot send to {where}: {error.strerror or error}"))
+
+    def _lost(self, error: Exception) -> None:
+        """No target is left for a session that has begun: nobody else tells of it."""
+        if self._end is not None and not self._end.closed:
+            self._targets.resources.log.seldom("target", ERROR, "No target for the user at %s: %s", self._remote, error)
+            self._end.lost(error)
