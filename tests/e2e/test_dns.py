@@ -69,7 +69,9 @@ def test_an_answer_is_kept_that_long(np: Runner, hosts: Hosts, end: str, dns: st
         tunnel = np.at(end, f"dns={dns}", to=f"target.test:{port}", env=UNDISTURBED, prefix=hosts.prefix)
         assert of(tunnel.users) == b"A"
         hosts.write(target_test="127.0.0.3")
-        assert {of(tunnel.users) for _ in range(3)} == {then}
+        answers = [of(tunnel.users) for _ in range(5)]
+        # One millisecond may not have passed when the first of them asks.
+        assert set(answers if dns != "1ms" else answers[-1:]) == {then}
 
 
 def test_udp_asks_every_time_too(np: Runner, hosts: Hosts) -> None:

@@ -98,6 +98,11 @@ class Link(ABC):
 
     @property
     @abstractmethod
+    def quiet(self) -> bool:
+        """Whether nothing waits to be read, not even an end: asked of the network now, not of what has been told."""
+
+    @property
+    @abstractmethod
     def unsent(self) -> int:
         """Bytes given to `write` that have not been handed to the network."""
 

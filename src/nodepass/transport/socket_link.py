@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import socket
 from abc import abstractmethod
 from collections import deque
 from enum import Enum, auto
@@ -27,8 +28,6 @@ from nodepass.net.tcp_options import reset_on_close, tune, unacknowledged
 from nodepass.transport.base import HIGH_WATER, LOW_WATER, NOBODY, Link
 
 if TYPE_CHECKING:
-    import socket
-
     from nodepass.transport.base import Receiver
 
 LINGER = 10.0
@@ -130,6 +129,18 @@ class SocketLink(Link):
     @property
     def gone(self) -> bool:
         return self._sock is None
+
+    @property
+    def quiet(self) -> bool:
+        if self._sock is None:
+            return False
+        try:
+            self._sock.recv(1, socket.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            return True
+        except OSError:
+            return False
+        return False
 
     def attach(self, receiver: Receiver) -> None:
         if self._sock is None:

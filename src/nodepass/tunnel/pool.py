@@ -138,11 +138,14 @@ class Pool:
 
     def incoming_get(self) -> PooledLink | None:
         """An idle connection of any ID, the freshest there is; None where there is none."""
-        if not self._idle:
-            return None
-        _, pooled = self._idle.popitem()
-        self._count_taken()
-        return pooled
+        while self._idle:
+            _, pooled = self._idle.popitem()
+            self._count_taken()
+            # Its end may have come in the same turn of the loop as the user, and not have been told yet.
+            if pooled.link.quiet:
+                return pooled
+            pooled.link.abort()
+        return None
 
     def outgoing_get(
         self, connection_id: ConnectionId, timeout: float, deliver: Callable[[PooledLink | None], None]

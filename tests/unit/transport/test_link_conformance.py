@@ -297,6 +297,24 @@ def test_who_attaches_to_a_link_that_is_gone_is_told(run: Run, pair: Pair) -> No
     run(main())
 
 
+def test_a_link_is_quiet_until_something_has_come(run: Run, pair: Pair) -> None:
+    async def main() -> None:
+        for how in ("bytes", "end", "reset"):
+            near, far = await pair()
+            before = near.quiet
+            if how == "bytes":
+                far.write(b"x")
+            elif how == "end":
+                far.write_eof()
+            else:
+                far.abort()
+            assert (before, near.quiet) == (True, False)
+            near.abort()
+            far.abort()
+
+    run(main())
+
+
 def test_a_link_knows_the_other_side(run: Run, pair: Pair) -> None:
     async def main() -> None:
         near, far = await pair()
