@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +22,12 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.SelectorEventLoop,
     "uvloop": uvloop.new_event_loop,
 }
+
+
+def open_descriptors() -> int:
+    """How many files and sockets this process has open, where the system tells."""
+    folder = Path("/proc/self/fd")
+    return len(list(folder.iterdir())) if folder.exists() else 0
 
 
 @pytest.fixture(params=LOOPS)
@@ -154,9 +161,11 @@ def test_bad_input_is_an_exception_before_anything_is_bound(run: Callable[..., N
         with pytest.raises(nodepass.ConfigError, match="client://"):
             nodepass.Client("server://k@127.0.0.1:10101/127.0.0.1:8080")
         url = f"server://k@127.0.0.1:10101/127.0.0.1:8080?tls=2&crt={tmp_path}/none&key={tmp_path}/none"
+        descriptors = open_descriptors()
         with pytest.raises(nodepass.ConfigError, match="crt="):
             async with nodepass.Server(url):
                 pass
+        assert open_descriptors() == descriptors
         assert issubclass(nodepass.ConfigError, nodepass.NodePassError)
 
     run(main())

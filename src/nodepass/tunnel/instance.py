@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from nodepass.config import ClientConfig, LogLevel, ServerConfig, Tunables, to_url
-from nodepass.errors import NodePassError, TunnelError
+from nodepass.errors import ConfigError, NodePassError, TunnelError
 from nodepass.log import DEBUG, ERROR, EVENT, INFO, NONE, WARN, Log
 from nodepass.protocol.checkpoint import CheckPoint
 from nodepass.tunnel.resources import Resources, make_resources
@@ -110,7 +110,11 @@ class Instance(ABC, Generic[ConfigT]):
         if self._life is not None:
             raise RuntimeError("the instance has been started before, and runs once: make another one of the same URL")
         self._resources = make_resources(self.config, self._tunables, self._log)
-        self._prepare()
+        try:
+            self._prepare()
+        except ConfigError:
+            self._resources.close()
+            raise
         self._life = asyncio.get_running_loop().create_task(self._live(), name=f"nodepass {self.title.lower()}")
 
     async def ready(self) -> None:
@@ -230,7 +234,7 @@ class Instance(ABC, Generic[ConfigT]):
         finally:
             self._close()
             await self._resources.tasks.cancelled()
-            self._resources.shared.resets.close()
+            self._resources.close()
         self._log.info("%s shutdown complete", self.title)
 
     async def _run_until_stopped(self) -> None:

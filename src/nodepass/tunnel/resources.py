@@ -43,6 +43,11 @@ class Resources:
     shared: Shared
     datagrams: memoryview
 
+    def close(self) -> None:
+        """Let go of what they hold: background tasks, the watch over sockets."""
+        self.tasks.cancel()
+        self.shared.resets.close()
+
 
 def make_resources(config: ServerConfig | ClientConfig, tunables: Tunables, log: Log) -> Resources:
     """For one run of an instance, inside the event loop."""
