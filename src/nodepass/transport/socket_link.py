@@ -187,11 +187,23 @@ class SocketLink(Link):
     # What plain and TLS links do each in their way.
 
     @abstractmethod
-    def _on_readable(self) -> None:
-        """The socket has bytes, an end or an error."""
+    def _received(self, count: int) -> None:
+        """So many bytes have been read into the buffer; 0 is the socket's end."""
 
     def _end_stream(self) -> None:
         """Queue whatever the protocol says before a stream ends."""
+
+    def _on_readable(self) -> None:
+        try:
+            count = self._recv_into(self._buffer)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._reading_failed(error)
+            return
+        self._received(count)
+        if self._broken:
+            self._on_reset()
 
     # The sending half, in raw bytes.
 

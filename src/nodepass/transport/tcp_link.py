@@ -36,17 +36,8 @@ class TcpLink(SocketLink):
                 self._sock.shutdown(socket.SHUT_WR)
         super()._shut_down()
 
-    def _on_readable(self) -> None:
-        try:
-            count = self._recv_into(self._buffer)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError as error:
-            self._reading_failed(error)
-            return
+    def _received(self, count: int) -> None:
         if count:
             self._receiver.data_received(self._buffer[:count])
-            if self._broken:
-                self._on_reset()
         else:
             self._reading_ended()

@@ -139,14 +139,7 @@ class TlsLink(SocketLink):
         if self._reading:
             self._decrypt()
 
-    def _on_readable(self) -> None:
-        try:
-            count = self._recv_into(self._buffer)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError as error:
-            self._reading_failed(error)
-            return
+    def _received(self, count: int) -> None:
         if not count:
             self._reading_failed(ConnectionResetError(CUT_OFF))
             return
@@ -155,8 +148,6 @@ class TlsLink(SocketLink):
             self._decrypt()
         else:
             self._shake_hands()
-        if self._broken:
-            self._on_reset()
 
     def _decrypt(self) -> None:
         """Deliver the plaintext of all whole records that have come, until the receiver pauses."""
