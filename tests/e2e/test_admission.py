@@ -15,6 +15,7 @@ from tests.harness import (
     UdpEcho,
     connect,
     echoed,
+    ended,
     exchange,
     turned_away,
     udp_socket,
@@ -185,3 +186,10 @@ def test_proxyin_in_front_of_tls(np: Runner) -> None:
         plain.sendall(TEXT)
         with user_context().wrap_socket(plain) as user:
             assert exchange(user, b"hello") == b"hello"
+
+
+def test_a_proxy_that_says_nothing_holds_a_slot(np: Runner) -> None:
+    tunnel = np.forwarder(f"proxyin={LOOPBACK}&slot=1")
+    with connect(tunnel.users), connect(tunnel.users) as second:
+        assert ended(second)
+        tunnel.client.wait_for("All slots are taken")

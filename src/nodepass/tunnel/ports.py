@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
+from nodepass.errors import ListenError
 from nodepass.net.listen import bind
 from nodepass.tunnel.ingress import TcpIngress
 from nodepass.tunnel.udp_ingress import UdpIngress
@@ -72,7 +73,7 @@ async def bind_for_users(endpoint: Endpoint, config: ServerConfig | ClientConfig
     tcp = [] if config.notcp else bind(ips, endpoint.port, socket.SOCK_STREAM)
     try:
         udp = [] if config.noudp else bind(ips, endpoint.port, socket.SOCK_DGRAM)
-    except Exception:
+    except ListenError:
         for sock in tcp:
             sock.close()
         raise
