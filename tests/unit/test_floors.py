@@ -32,7 +32,7 @@ FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 SHARED_FLOORS = {0, 1, len(FLOORS) - 1}
 """Where rooms of one floor may use each other, as long as no cycle comes of it."""
 
-SHARED_LINKS = {"base", "socket_link", "tcp_link", "tls_link"}
+SHARED_LINKS = {"base", "socket_link", "stream_link", "tcp_link", "tls_link"}
 """What transports have in common; they know nothing else of each other."""
 
 Import = tuple[str, str]
@@ -93,8 +93,8 @@ def between_transports(imports: set[Import]) -> list[str]:
     wrong = []
     for importer, imported in sorted(imports):
         if importer.startswith("transport.") and imported.startswith("transport."):
-            other = imported.split(".")[1]
-            if other not in SHARED_LINKS:
+            here, other = importer.split(".")[1], imported.split(".")[1]
+            if other not in SHARED_LINKS | {here}:
                 wrong.append(f"{importer} imports {imported}")
     return wrong
 
@@ -194,23 +194,24 @@ def test_a_cycle_is_found() -> None:
 
 
 def test_a_transport_that_knows_another_is_found() -> None:
-    assert between_transports(imports_of("transport.quic", "from nodepass.transport.tcp import TcpDialer"))
+    assert between_transports(imports_of("transport.quic.dialer", "from nodepass.transport.tcp import TcpDialer"))
+    assert not between_transports(imports_of("transport.quic.dialer", "from nodepass.transport.quic import link"))
     assert not between_transports(imports_of("transport.tcp", "from nodepass.transport import tls_link"))
 
 
 def test_the_page_names_every_file_and_no_other() -> None:
     picture = PAGE.read_text(encoding="utf-8").split("```")[1]
     named = set()
-    room = ""
-    for line in picture.splitlines():
-        # A line of the picture is a path, two blanks or more, and what is there; a folder's files are indented.
+    folders: list[str] = []
+    for line in picture.splitlines()[1:]:
+        # A line of the picture is a path, two blanks or more, and what is there; a folder's files are indented by two more.
         match = re.match(r"( *)([\w./]+)(?:  |$)", line)
-        if match is None:
+        if match is None or len(match[1]) % 2 or not match[2].endswith((".py", "/")):
             continue
-        indent, name = len(match[1]), match[2]
+        depth, name = len(match[1]) // 2 - 1, match[2]
         if name.endswith("/"):
-            room = name if indent == 2 else ""
-        elif name.endswith(".py"):
-            named.add(f"{room if indent == 4 else ''}{name}")
+            folders[depth:] = [name]
+        elif depth >= 0:
+            named.add("".join(folders[:depth]) + name)
     real = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py")}
     assert named == {path for path in real if not path.endswith("/__init__.py")}

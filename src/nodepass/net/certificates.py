@@ -7,7 +7,7 @@ import os
 import ssl
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,10 +28,14 @@ class ServerCertificate:
     Args:
         context: TLS 1.3, with the certificate loaded.
         fingerprint: of the certificate, in the form of the `verify` signal.
+        chain: the certificate, and those between it and the authority, in PEM; for QUIC, whose TLS is not `ssl`'s.
+        private_key: the private key in PEM.
     """
 
     context: ssl.SSLContext
     fingerprint: str
+    chain: bytes
+    private_key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +51,12 @@ class ClientTls:
     hostname: str | None
 
 
-def self_signed() -> ServerCertificate:
-    """A fresh ECDSA P-256 certificate that lives in memory only (spec: wire.md, TLS)."""
+def self_signed(alpn: tuple[str, ...] = ()) -> ServerCertificate:
+    """A fresh ECDSA P-256 certificate that lives in memory only (spec: wire.md, TLS).
+
+    Args:
+        alpn: protocols to agree to, where the client asks for one (RFC 7301).
+    """
     # This library takes 30 ms to import, and only this function needs it.
     from cryptography import x509  # noqa: PLC0415
     from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
@@ -67,40 +75,50 @@ def self_signed() -> ServerCertificate:
         .not_valid_after(now + SELF_SIGNED_LIFETIME)
         .sign(private_key, hashes.SHA256())
     )
-    pem = certificate.public_bytes(serialization.Encoding.PEM) + private_key.private_bytes(
+    chain = certificate.public_bytes(serialization.Encoding.PEM)
+    secret = private_key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    with _as_file(pem) as path:
-        context = _server_context(path, path)
-    return ServerCertificate(context, fingerprint(certificate.public_bytes(serialization.Encoding.DER)))
+    with _as_file(chain + secret) as path:
+        context = _server_context(path, path, alpn)
+    return ServerCertificate(context, fingerprint(certificate.public_bytes(serialization.Encoding.DER)), chain, secret)
 
 
-def from_files(crt: Path, key: Path) -> ServerCertificate:
+def from_files(crt: Path, key: Path, alpn: tuple[str, ...] = ()) -> ServerCertificate:
     """The certificate chain and private key of two PEM files.
+
+    Args:
+        crt: where the chain is.
+        key: where the private key is.
+        alpn: see `self_signed`.
 
     Raises:
         ConfigError: a file cannot be read, is not PEM, is encrypted, or they do not belong together.
     """
+    content: dict[str, bytes] = {}
     for name, path in (("crt", crt), ("key", key)):
         try:
-            path.read_bytes()
+            content[name] = path.read_bytes()
         except OSError as error:
             raise ConfigError(name, str(path), f"cannot be read: {error.strerror}") from None
     try:
-        certificate = ssl.PEM_cert_to_DER_cert(_first_certificate(crt.read_text(encoding="ascii")))
-    except (OSError, ValueError):
+        certificate = ssl.PEM_cert_to_DER_cert(_first_certificate(content["crt"].decode("ascii")))
+    except ValueError:
         raise ConfigError("crt", str(crt), "expected a file with a PEM certificate") from None
     try:
-        context = _server_context(crt, key)
+        context = _server_context(crt, key, alpn)
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
             raise ConfigError("key", str(key), f"expected the private key of the certificate in {crt}") from None
         raise ConfigError("key", str(key), "expected a file with an unencrypted PEM private key") from None
-    return ServerCertificate(context, fingerprint(certificate))
+    return ServerCertificate(context, fingerprint(certificate), content["crt"], content["key"])
 
 
-def client_context(*, verify: bool) -> ssl.SSLContext:
-    """What the client's end of a pool connection asks of the server: TLS 1.3, and with `verify` a trusted certificate."""
+def client_context(*, verify: bool, alpn: tuple[str, ...] = ()) -> ssl.SSLContext:
+    """What the client's end of a pool connection asks of the server.
+
+    TLS 1.3, one of the protocols in `alpn` if there are any, and with `verify` a certificate that is trusted here.
+    """
     if verify:
         context = ssl.create_default_context()
     else:
@@ -108,12 +126,16 @@ def client_context(*, verify: bool) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     context.minimum_version = ssl.TLSVersion.TLSv1_3
+    if alpn:
+        context.set_alpn_protocols(list(alpn))
     return context
 
 
-def _server_context(crt: Path, key: Path) -> ssl.SSLContext:
+def _server_context(crt: Path, key: Path, alpn: tuple[str, ...]) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
+    if alpn:
+        context.set_alpn_protocols(list(alpn))
     # Nobody resumes: each ticket would cost a signature and a write on every connection.
     context.num_tickets = 0
     # Without a password here, OpenSSL would ask on the terminal for that of an encrypted key.
@@ -150,11 +172,15 @@ class CertificateSource:
     Args:
         current: what to serve now.
         files: where it came from; None for one made in memory, which is never replaced.
+        alpn: see `self_signed`.
     """
 
-    def __init__(self, current: ServerCertificate, files: tuple[Path, Path] | None = None) -> None:
+    def __init__(
+        self, current: ServerCertificate, files: tuple[Path, Path] | None = None, alpn: tuple[str, ...] = ()
+    ) -> None:
         self.current = current
         self._files = files
+        self._alpn = alpn
 
     def reload(self) -> bool:
         """Read the files again, and tell whether there is another certificate now; connections in progress keep theirs.
@@ -164,7 +190,7 @@ class CertificateSource:
         """
         if self._files is None:
             return False
-        fresh = from_files(*self._files)
+        fresh = from_files(*self._files, self._alpn)
         changed = fresh.fingerprint != self.current.fingerprint
         if changed:
             self.current = fresh

@@ -52,7 +52,7 @@ class Verdict:
     """What the server makes of a request.
 
     Args:
-        status: 200 when the request may be accepted, else the status to refuse it with.
+        status: 200 when the request may be accepted, 101 when it asks for a WebSocket, else the status to refuse it with.
         text: the short text of a refusal; empty with 200.
     """
 
@@ -66,6 +66,7 @@ class Verdict:
 
 
 _ACCEPTED: Final = Verdict(HTTPStatus.OK)
+_UPGRADE: Final = Verdict(HTTPStatus.SWITCHING_PROTOCOLS)
 _NOT_HTTP: Final = Verdict(HTTPStatus.BAD_REQUEST, "not an HTTP/1.1 request")
 _UNAUTHORIZED: Final = Verdict(HTTPStatus.UNAUTHORIZED, "wrong token")
 _NOT_FOUND: Final = Verdict(HTTPStatus.NOT_FOUND, "not found")
@@ -84,10 +85,12 @@ class ServerHandshake:
 
     Args:
         key: the tunnel key.
+        upgrades: whether a request for a WebSocket is one for a pool connection.
     """
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, *, upgrades: bool = False) -> None:
         self._token = bearer_token(key).encode()
+        self._upgrades = upgrades
         self._connection = h11.Connection(h11.SERVER, max_incomplete_event_size=REQUEST_LIMIT)
         self._received = 0
         self._verdict: Verdict | None = None
@@ -96,9 +99,9 @@ class ServerHandshake:
         """Take the next bytes from the client.
 
         Returns:
-            None while the request is not whole, then the verdict: 200; 400 for bytes that are not HTTP, 431 for a
-            request over `REQUEST_LIMIT`, 405 if the method is not GET, 404 if the path is not ``/``, 401 if the token
-            is missing or wrong. Bytes after the request change nothing.
+            None while the request is not whole, then the verdict: 200; 101 for a WebSocket, with `upgrades`; 400 for
+            bytes that are not HTTP, 431 for a request over `REQUEST_LIMIT`, 405 if the method is not GET, 404 if the
+            path is not ``/``, 401 if the token is missing or wrong. Bytes after the request change nothing.
         """
         # No bytes are not fed, because h11 takes them for the end of the stream.
         if self._verdict is None and data:
@@ -117,6 +120,8 @@ class ServerHandshake:
         return _TOO_LARGE if self._received == REQUEST_LIMIT else None
 
     def _judge(self, request: h11.Request) -> Verdict:
+        if self._upgrades and any(name == b"upgrade" for name, _ in request.headers):
+            return _UPGRADE
         if request.method != b"GET":
             return _NOT_GET
         if request.target.partition(b"?")[0] != b"/":

@@ -22,6 +22,7 @@ What always holds:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from enum import Enum, auto
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
@@ -34,6 +35,18 @@ HIGH_WATER = 64 * 1024
 
 LOW_WATER = 16 * 1024
 """Bytes waiting to be sent under which it lets the feeder go on."""
+
+LINGER = 10.0
+"""Seconds a link that ends may take to send what is left, and one that broke to have read what had come."""
+
+
+class Ending(Enum):
+    """How the owner of a link has asked for its end."""
+
+    CLOSE = auto()
+    """Send what is left, then end the stream in order."""
+    BREAK = auto()
+    """Send what is left, then let the other side see that the stream is broken."""
 
 
 class Receiver(Protocol):
@@ -148,4 +161,26 @@ class Dialer(Protocol):
     """Opens pool connections of one transport from the client's side."""
 
     def open(self, opened: Callable[[Link], None], failed: Callable[[Exception], None]) -> Callable[[], None]:
-        """Open one connection; calls exactly one of the two, later. Returns what cancels it."""
+        """Open one connection; calls exactly one of the two, later. Returns what cancels it.
+
+        An `ssl.SSLCertVerificationError` means that the server's certificate is not trusted.
+        """
+
+    def close(self) -> None:
+        """Open no more. A connection that carries several links is let go when the last of them is gone."""
+
+
+class Acceptor(Protocol):
+    """Makes pool connections of one transport, on the server's side, of what comes to the tunnel's TCP port.
+
+    What it makes it gives to whoever it was made for, once a connection has said all that comes before its ID.
+    """
+
+    server_first: bool
+    """Whether the server sends the ID before the client has said anything, where there is no TLS."""
+
+    def accept(self, lower: Link, early: bytes) -> None:
+        """Take over a connection, with TLS set up if there is any; `early` are bytes that were read from it."""
+
+    def close(self) -> None:
+        """Accept no more, and drop what has come to nothing yet. See `Dialer.close`."""

@@ -7,7 +7,7 @@ How it goes: the loop calls `_on_readable`; one `recv_into` fills the buffer tha
 receiver gets a view of it. A relay writes that view straight to the other socket, so in the common case a chunk costs
 two system calls, no allocation and no copy. Only what the other socket does not take is copied and queued.
 
-A link ends in one of three ways: both directions come to their end; its owner ends it (`_Ending`); the socket breaks. When
+A link ends in one of three ways: both directions come to their end; its owner ends it (`Ending`); the socket breaks. When
 only writing fails, what the other side had sent before is read first: an early answer often comes with a reset behind it.
 """
 
@@ -19,19 +19,15 @@ import os
 import socket
 from abc import abstractmethod
 from collections import deque
-from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from nodepass.net.address import Address, from_socket
 from nodepass.net.resets import ResetWatch
 from nodepass.net.tcp_options import reset_on_close, tune, unacknowledged
-from nodepass.transport.base import HIGH_WATER, LOW_WATER, NOBODY, Link
+from nodepass.transport.base import HIGH_WATER, LINGER, LOW_WATER, NOBODY, Ending, Link
 
 if TYPE_CHECKING:
     from nodepass.transport.base import Receiver
-
-LINGER = 10.0
-"""Seconds a closed link may take to send what is left before it is aborted."""
 
 RECHECK = 0.01
 """Seconds between looks at whether what a broken link had sent has arrived."""
@@ -53,15 +49,6 @@ class Shared:
         self.raw = memoryview(bytearray(read_size))
         self.plain = memoryview(bytearray(read_size + RECORD_SIZE))
         self.resets = ResetWatch()
-
-
-class _Ending(Enum):
-    """How the owner of a link has asked for its end."""
-
-    CLOSE = auto()
-    """Send what is left, then end the stream in order."""
-    BREAK = auto()
-    """Send what is left, then let the other side see that the stream is broken."""
 
 
 class SocketLink(Link):
@@ -113,7 +100,7 @@ class SocketLink(Link):
         self._reading = False
         self._read_ended = False
         self._write_ended = False
-        self._ending: _Ending | None = None
+        self._ending: Ending | None = None
         self._failure: OSError | None = None
         self._linger: asyncio.TimerHandle | None = None
         self.coalesce = True
@@ -162,7 +149,7 @@ class SocketLink(Link):
     def close(self) -> None:
         if self._ending is not None or self._sock is None:
             return
-        self._ending = _Ending.CLOSE
+        self._ending = Ending.CLOSE
         self.pause_reading()
         self._end_stream()
         if self._queued:
@@ -173,7 +160,7 @@ class SocketLink(Link):
     def break_off(self) -> None:
         if self._ending is not None or self._sock is None:
             return
-        self._ending = _Ending.BREAK
+        self._ending = Ending.BREAK
         self.pause_reading()
         self._abort_later()
         if not self._queue:
@@ -257,9 +244,9 @@ class SocketLink(Link):
 
     def _all_sent(self) -> None:
         """The queue ran empty: what waited for that can happen."""
-        if self._ending is _Ending.CLOSE:
+        if self._ending is Ending.CLOSE:
             self._lose(None)
-        elif self._ending is _Ending.BREAK:
+        elif self._ending is Ending.BREAK:
             self._abort_when_received()
         elif self._write_ended:
             self._shut_down()

@@ -41,6 +41,29 @@ class TcpDialer:
         """See `Dialer`."""
         return _Opening(self._server, self._timeout, self._local, self._shared, self._tls, opened, failed).cancel
 
+    def close(self) -> None:
+        """See `Dialer`: each connection is its own."""
+
+
+class TcpAcceptor:
+    """Takes every connection for a pool connection: the server speaks first on it, with the ID.
+
+    Args:
+        accepted: called with each.
+    """
+
+    server_first = True
+
+    def __init__(self, accepted: Callable[[Link], None]) -> None:
+        self._accepted = accepted
+
+    def accept(self, lower: Link, early: bytes) -> None:
+        """See `Acceptor`: nothing comes before the ID."""
+        self._accepted(lower)
+
+    def close(self) -> None:
+        """See `Acceptor`: nothing is kept here."""
+
 
 class _Opening:
     """One connection on the way: first TCP, then TLS."""

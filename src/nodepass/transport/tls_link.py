@@ -104,6 +104,11 @@ class TlsLink(SocketLink):
     def fingerprint(self) -> str | None:
         return self._fingerprint
 
+    @property
+    def alpn(self) -> str | None:
+        """The protocol that both ends agreed on (RFC 7301); None where they agreed on none."""
+        return self._tls.selected_alpn_protocol()
+
     # Handshake.
 
     def _shake_hands(self) -> None:

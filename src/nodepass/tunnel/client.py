@@ -10,14 +10,11 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from nodepass.config import PoolTransport, RunMode, TlsMode
-from nodepass.errors import DialError, HandshakeError, ListenError, SessionError
-from nodepass.net.certificates import ClientTls, client_context
-from nodepass.net.dial import LocalAddress
+from nodepass.errors import DialError, ListenError, SessionError
 from nodepass.policy.scaling import PoolScaling
 from nodepass.protocol.agreement import Agreement, Flow
 from nodepass.protocol.conn_id import CONTROL, ConnectionId
 from nodepass.protocol.signals import SignalCodec
-from nodepass.transport.tcp import TcpDialer
 from nodepass.tunnel.egress import Egress
 from nodepass.tunnel.filler import Filler
 from nodepass.tunnel.forward import Forwarder
@@ -26,6 +23,7 @@ from nodepass.tunnel.ports import UserPorts, bind_for_users
 from nodepass.tunnel.session import Session, SessionOwner
 from nodepass.tunnel.switchboard import Switchboard
 from nodepass.tunnel.targets import Targets
+from nodepass.tunnel.transports import make_dialer, tls_of
 from nodepass.tunnel.verification import Trust
 
 if TYPE_CHECKING:
@@ -98,8 +96,6 @@ class Client(Forwarder, SessionOwner):
         self._log.info("Shaking hands with the server at %s", self.config.tunnel)
         agreement, server = await shake_hands(self.config, self._resources)
         self._log.info("The server decides: %s", agreement.encode().decode().rstrip())
-        if agreement.type != PoolTransport.TCP:
-            raise HandshakeError(f"the server uses pool transport {agreement.type}, which this version does not have")
         await self._adopt_flow(agreement.flow)
         session = self._session = self._begin_session(agreement, server)
         self._is_ready.set()
@@ -124,7 +120,7 @@ class Client(Forwarder, SessionOwner):
         session = Session(
             server,
             self._codec,
-            trust=TRUST[TlsMode(agreement.tls)],
+            trust=TRUST[tls_of(PoolTransport(agreement.type), TlsMode(agreement.tls))],
             egress=Egress(self.config, self._targets, self._resources) if self._targets is not None else None,
             owner=self,
             resources=self._resources,
@@ -132,19 +128,10 @@ class Client(Forwarder, SessionOwner):
         self._switchboard.add(session)
         tunables = self._tunables
         scaling = PoolScaling(self.config.min, agreement.max, tunables.min_pool_interval, tunables.max_pool_interval)
-        local = LocalAddress(None, self._log)
-        dialer = TcpDialer(server, tunables.tcp_dial_timeout, local, self._resources.shared, self._tls(agreement))
+        dialer = make_dialer(agreement, self.config, server, self._resources)
         self._filler = Filler(session.pool, scaling, dialer, self._resources, self._identified, self._distrust)
         self._filler.refill()
         return session
-
-    def _tls(self, agreement: Agreement) -> ClientTls | None:
-        if agreement.tls == TlsMode.NONE:
-            return None
-        verify = agreement.tls == TlsMode.FILES
-        host = self.config.tunnel.host
-        name = self.config.sni or (host if verify or self.config.tunnel.ip is None else "")
-        return ClientTls(client_context(verify=verify), name or None)
 
     def _distrust(self, error: Exception) -> None:
         """The server's certificate does not verify: no other connection of this session would fare better."""

@@ -80,6 +80,7 @@ class Filler:
         for opening in tuple(self._opening):
             opening.cancel()
         self._opening.clear()
+        self._dialer.close()
 
     def _open_missing(self) -> None:
         self._planned = None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from nodepass.errors import DialError, HandshakeError
 from nodepass.net.address import Address
-from nodepass.protocol.handshake import ClientHandshake, ServerHandshake
+from nodepass.protocol.handshake import ClientHandshake
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from nodepass.config import ClientConfig
     from nodepass.protocol.agreement import Agreement
-    from nodepass.protocol.handshake import Verdict
+    from nodepass.protocol.handshake import ServerHandshake, Verdict
     from nodepass.transport.base import Link
     from nodepass.tunnel.resources import Resources
 
@@ -35,7 +35,7 @@ class HandshakeReceiver:
 
     Args:
         link: the connection.
-        key: the tunnel key.
+        handshake: what judges the bytes that come.
         timeout: seconds until a connection that says nothing useful is closed.
         judged: called once with the verdict of a whole request; answer with `accept` or `refuse`.
         ended: called once when the connection is gone, answered or not.
@@ -44,13 +44,14 @@ class HandshakeReceiver:
     def __init__(
         self,
         link: Link,
-        key: str,
+        handshake: ServerHandshake,
         timeout: float,
         judged: Callable[[HandshakeReceiver, Verdict], None],
         ended: Callable[[], None],
     ) -> None:
         self.link = link
-        self._handshake = ServerHandshake(key)
+        self._handshake = handshake
+        self._received = b""
         self._judged: Callable[[HandshakeReceiver, Verdict], None] | None = judged
         self._ended = ended
         self.over = False
@@ -66,6 +67,12 @@ class HandshakeReceiver:
         """Answer with an error."""
         self._answer(self._handshake.refuse(status, text, formatdate(usegmt=True)))
 
+    def release(self) -> bytes:
+        """Let go of the connection, which is another's from now on; what has been read from it."""
+        self._timer.cancel()
+        self.link.pause_reading()
+        return self._received
+
     def _answer(self, response: bytes) -> None:
         self.link.write(response)
         self.link.close()
@@ -75,7 +82,9 @@ class HandshakeReceiver:
     def data_received(self, data: memoryview) -> None:
         if self._judged is None:
             return
-        verdict = self._handshake.receive(bytes(data))
+        received = bytes(data)
+        self._received += received
+        verdict = self._handshake.receive(received)
         if verdict is not None:
             judged, self._judged = self._judged, None
             judged(self, verdict)

@@ -28,6 +28,7 @@ from nodepass.tunnel.ports import UserPorts, addresses_to_bind, bind_for_users
 from nodepass.tunnel.session import Session, SessionOwner
 from nodepass.tunnel.switchboard import Switchboard
 from nodepass.tunnel.targets import Targets
+from nodepass.tunnel.transports import alpn_of, make_acceptor, tls_of
 from nodepass.tunnel.tunnel_port import TunnelPort
 from nodepass.tunnel.verification import Trust
 
@@ -66,6 +67,7 @@ class Server(Instance[ServerConfig], SessionOwner):
             raise ConfigError("mode", config.scheme.value, "expected a URL that begins with server://")
         super().__init__(config, tunables=tunables, logger=logger)
         self._codec = SignalCodec(config.secret.reveal())
+        self._tls = tls_of(config.type, config.tls)
         self._flow: Flow | None = None
         self._certificate: CertificateSource | None = None
         self._tunnel_port: TunnelPort | None = None
@@ -79,19 +81,22 @@ class Server(Instance[ServerConfig], SessionOwner):
     def _prepare(self) -> None:
         self._warn_of_default_key()
         self._switchboard = Switchboard(self._resources)
-        if self.config.tls is TlsMode.SELF_SIGNED:
-            self._certificate = CertificateSource(self_signed())
-        elif self.config.tls is TlsMode.FILES:
+        alpn = alpn_of(self.config.type)
+        if self._tls is TlsMode.SELF_SIGNED:
+            self._certificate = CertificateSource(self_signed(alpn))
+        elif self._tls is TlsMode.FILES:
             files = (Path(self.config.crt), Path(self.config.key))
-            self._certificate = CertificateSource(from_files(*files), files)
+            self._certificate = CertificateSource(from_files(*files, alpn), files, alpn)
             self._resources.tasks.start(self._reload_certificates(self._certificate), "certificate reload")
         else:
             self._log.warning("TLS is off: what passes between the two ends can be read on the way")
 
     async def _run(self) -> None:
         tunnel = self.config.tunnel
-        listening = bind(await addresses_to_bind(tunnel, self._resources), tunnel.port, socket.SOCK_STREAM)
-        self._tunnel_port = TunnelPort(listening, self.config.secret, self._certificate, self._resources, self)
+        ips = await addresses_to_bind(tunnel, self._resources)
+        listening = bind(ips, tunnel.port, socket.SOCK_STREAM)
+        acceptor = make_acceptor(self.pool_connection)
+        self._tunnel_port = TunnelPort(listening, self.config.secret, self._certificate, acceptor, self._resources, self)
         await self._decide_flow()
         if self._flow is Flow.FORWARD and self._egress is None:
             self._egress = Egress(self.config, Targets(self.config, self._resources), self._resources)
@@ -144,7 +149,7 @@ class Server(Instance[ServerConfig], SessionOwner):
 
     def _agreement(self) -> Agreement:
         flow = Flow.REVERSE if self._flow is None else self._flow
-        return Agreement(flow, self.config.max, self.config.tls, self.config.type)
+        return Agreement(flow, self.config.max, self._tls, self.config.type)
 
     # What comes in at the tunnel port.
 
@@ -153,7 +158,7 @@ class Server(Instance[ServerConfig], SessionOwner):
         return ip in self._sessions
 
     def pool_connection(self, link: Link) -> None:
-        """See `Host`: assign an ID; the first connection of a session becomes its control channel."""
+        """One has come, ready for its ID; the first of a session becomes its control channel."""
         session = self._sessions.get(link.remote.ip)
         if session is None:
             link.abort()

@@ -1,0 +1,62 @@
+"""How far the sender of one stream may be ahead of what has been consumed here.
+
+Several streams share a connection, so that the network's own buffers cannot hold a single one back: each has a window, and
+the sender is told where it ends. A consumer that keeps up gets a larger one, because over a long way a small window, and
+not the line, would set the pace; one that falls behind is put back to the smallest, so that the many slow ones of a busy
+connection hold little memory each.
+
+What always holds: what has been sent and not consumed is at most `largest` of the time the window was announced.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+SMALLEST: Final = 128 * 1024
+"""Bytes of a fresh stream's window, and of one whose consumer is slow."""
+
+LARGEST: Final = 4 * 1024 * 1024
+"""Bytes of the window of one whose consumer keeps up."""
+
+SHARED: Final = 64 * 1024 * 1024
+"""Bytes that the windows of one connection's streams may come to, as far as they are larger than the smallest."""
+
+
+def largest_of(streams: int) -> int:
+    """The largest window of each of so many streams of one connection, in bytes."""
+    return min(LARGEST, max(SMALLEST, SHARED // max(streams, 1)))
+
+
+class ReceiveWindow:
+    """The window of one stream.
+
+    Attributes:
+        limit: the offset up to which the sender has been told that it may send.
+    """
+
+    __slots__ = ("_consumed", "_size", "limit")
+
+    def __init__(self) -> None:
+        self._size = self.limit = SMALLEST
+        self._consumed = 0
+
+    def consume(self, count: int, *, waiting: int, largest: int) -> int:
+        """Note that `count` bytes were consumed.
+
+        Args:
+            count: bytes.
+            waiting: bytes that have come and are not consumed.
+            largest: most bytes of the window now.
+
+        Returns:
+            By how much the limit grows, to be told to the sender; 0 while that is not worth telling.
+        """
+        self._consumed += count
+        if self.limit - self._consumed > self._size // 2:
+            return 0
+        self._size = SMALLEST if waiting else min(2 * self._size, max(largest, SMALLEST))
+        grown = self._consumed + self._size - self.limit
+        if grown <= 0:
+            return 0
+        self.limit += grown
+        return grown

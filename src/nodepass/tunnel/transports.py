@@ -1,0 +1,73 @@
+"""Which transport carries a pool: the one place that knows them all, and imports each only when it is used.
+
+The server decides on one (`type`, `tls`) and tells the client in the handshake; the client adopts it (spec: wire.md).
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+from nodepass.config import PoolTransport, TlsMode
+from nodepass.net.certificates import ClientTls, client_context
+from nodepass.net.dial import LocalAddress
+from nodepass.transport.tcp import TcpAcceptor, TcpDialer
+from nodepass.tunnel.handshake import HTTPS_PORT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nodepass.config import ClientConfig
+    from nodepass.net.address import Address
+    from nodepass.protocol.agreement import Agreement
+    from nodepass.transport.base import Acceptor, Dialer, Link
+    from nodepass.tunnel.resources import Resources
+
+ALWAYS_ENCRYPTED = frozenset({PoolTransport.QUIC, PoolTransport.HTTP2})
+
+HTTP2_ALPN = ("h2",)
+"""What a TLS connection agrees on before HTTP/2 (RFC 9113, 3.2)."""
+
+
+def tls_of(transport: PoolTransport, tls: TlsMode) -> TlsMode:
+    """The TLS mode that counts: a transport that is always encrypted runs `tls=0` as `tls=1` (spec: wire.md)."""
+    if tls is TlsMode.NONE and transport in ALWAYS_ENCRYPTED:
+        return TlsMode.SELF_SIGNED
+    return tls
+
+
+def alpn_of(transport: PoolTransport) -> tuple[str, ...]:
+    """What TLS over TCP agrees on for this transport."""
+    return HTTP2_ALPN if transport is PoolTransport.HTTP2 else ()
+
+
+# The client's side.
+
+
+def make_dialer(agreement: Agreement, config: ClientConfig, server: Address, resources: Resources) -> Dialer:
+    """What opens the pool connections that were agreed on."""
+    transport = PoolTransport(agreement.type)
+    tls = _client_tls(transport, tls_of(transport, TlsMode(agreement.tls)), config)
+    tunables = resources.tunables
+    local = LocalAddress(None, resources.log)
+    return TcpDialer(server, tunables.tcp_dial_timeout, local, resources.shared, tls)
+
+
+def _client_tls(transport: PoolTransport, tls: TlsMode, config: ClientConfig) -> ClientTls | None:
+    host = config.tunnel.host
+    if tls is TlsMode.NONE:
+        if transport is PoolTransport.WEBSOCKET and config.tunnel.port == HTTPS_PORT:
+            # The proxy in front of the server speaks TLS, whatever the server itself does.
+            return ClientTls(ssl.create_default_context(), config.sni or host or None)
+        return None
+    verify = tls is TlsMode.FILES
+    name = config.sni or (host if verify or config.tunnel.ip is None else "")
+    return ClientTls(client_context(verify=verify, alpn=alpn_of(transport)), name or None)
+
+
+# The server's side.
+
+
+def make_acceptor(accepted: Callable[[Link], None]) -> Acceptor:
+    """What makes pool connections of TCP connections."""
+    return TcpAcceptor(accepted)
