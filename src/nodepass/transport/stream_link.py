@@ -218,8 +218,6 @@ class StreamLink(Link):
         """The peer takes no more; what it had sent before can still be read."""
         if self._told_end or self._lost:
             return
-        self._drop_queue()
-        self._write_ended = True
         self._end_told()
         self._fail(error)
 
@@ -321,6 +319,7 @@ class StreamLink(Link):
         if self._lost:
             return
         self._failure = error
+        self._write_ended = True
         self._drop_queue()
         if self._ending is not None:
             self._lose(error)
