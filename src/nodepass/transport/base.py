@@ -145,6 +145,10 @@ class Link(ABC):
         """Go on delivering."""
 
     @abstractmethod
+    def read_now(self) -> None:
+        """Deliver what the network has, inside this call; asked by a link that lies over this one."""
+
+    @abstractmethod
     def close(self) -> None:
         """Read no more, send what is left, then close; bounded in time."""
 

@@ -142,6 +142,10 @@ class SocketLink(Link):
             self._reading = True
             self._loop.add_reader(self._fd, self._on_readable)
 
+    def read_now(self) -> None:
+        if self._reading:
+            self._on_readable()
+
     def close(self) -> None:
         if self._ending is not None or self._sock is None:
             return

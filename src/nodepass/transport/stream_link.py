@@ -141,6 +141,9 @@ class StreamLink(Link):
         if self._wake is None and not self.quiet:
             self._wake = self._loop.call_soon(self._woken)
 
+    def read_now(self) -> None:
+        """Nothing lies over a stream."""
+
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if self._lost or self._write_ended or not data:
             return

@@ -17,7 +17,7 @@ from nodepass.tunnel.handshake import HTTPS_PORT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nodepass.config import ClientConfig
+    from nodepass.config import ClientConfig, ServerConfig
     from nodepass.net.address import Address
     from nodepass.protocol.agreement import Agreement
     from nodepass.transport.base import Acceptor, Dialer, Link
@@ -50,7 +50,13 @@ def make_dialer(agreement: Agreement, config: ClientConfig, server: Address, res
     tls = _client_tls(transport, tls_of(transport, TlsMode(agreement.tls)), config)
     tunables = resources.tunables
     local = LocalAddress(None, resources.log)
-    return TcpDialer(server, tunables.tcp_dial_timeout, local, resources.shared, tls)
+    below = TcpDialer(server, tunables.tcp_dial_timeout, local, resources.shared, tls)
+    if transport is PoolTransport.WEBSOCKET:
+        from nodepass.transport.websocket import WebSocketDialer  # noqa: PLC0415
+
+        host = config.sni or config.tunnel.host or "localhost"
+        return WebSocketDialer(below, host, tunables.handshake_timeout, tunables.report_interval, resources.log)
+    return below
 
 
 def _client_tls(transport: PoolTransport, tls: TlsMode, config: ClientConfig) -> ClientTls | None:
@@ -68,6 +74,11 @@ def _client_tls(transport: PoolTransport, tls: TlsMode, config: ClientConfig) ->
 # The server's side.
 
 
-def make_acceptor(accepted: Callable[[Link], None]) -> Acceptor:
-    """What makes pool connections of TCP connections."""
+def make_acceptor(config: ServerConfig, accepted: Callable[[Link], None], resources: Resources) -> Acceptor | None:
+    """What makes pool connections of TCP connections; None where they do not come over TCP."""
+    if config.type is PoolTransport.WEBSOCKET:
+        from nodepass.transport.websocket import WebSocketAcceptor  # noqa: PLC0415
+
+        tunables = resources.tunables
+        return WebSocketAcceptor(accepted, tunables.handshake_timeout, tunables.report_interval, resources.log)
     return TcpAcceptor(accepted)

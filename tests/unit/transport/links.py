@@ -6,10 +6,12 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING
 
+from nodepass.log import NONE, Log
 from nodepass.net.certificates import ClientTls, client_context, self_signed
 from nodepass.transport.socket_link import Shared
 from nodepass.transport.tcp_link import TcpLink
 from nodepass.transport.tls_link import TlsLink
+from nodepass.transport.websocket import WebSocketAcceptor, WebSocketDialer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -114,4 +116,40 @@ async def encrypt(near: socket.socket, far: socket.socket) -> tuple[TlsLink, Tls
     return client, server
 
 
-PAIRS: dict[str, Pair] = {"tcp": tcp_pair, "tls": tls_pair}
+class OnePair:
+    """A `Dialer` of one connection that is there already.
+
+    Args:
+        link: that connection.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def open(self, opened: Callable[[Link], None], failed: Callable[[Exception], None]) -> Callable[[], None]:
+        return asyncio.get_running_loop().call_soon(opened, self._link).cancel
+
+    def close(self) -> None:
+        pass
+
+
+async def upgrade(near: Link, far: Link) -> tuple[Link, Link]:
+    """A WebSocket over two joined links; the first is the client."""
+    loop = asyncio.get_running_loop()
+    log = Log(NONE)
+    client: asyncio.Future[Link] = loop.create_future()
+    server: asyncio.Future[Link] = loop.create_future()
+    WebSocketAcceptor(server.set_result, 10, 3600, log).accept(far, b"")
+    WebSocketDialer(OnePair(near), "localhost", 10, 3600, log).open(client.set_result, client.set_exception)
+    return await client, await server
+
+
+async def ws_pair() -> tuple[Link, Link]:
+    return await upgrade(*await tcp_pair())
+
+
+async def wss_pair() -> tuple[Link, Link]:
+    return await upgrade(*await tls_pair())
+
+
+PAIRS: dict[str, Pair] = {"tcp": tcp_pair, "tls": tls_pair, "ws": ws_pair, "wss": wss_pair}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from nodepass.transport import socket_link
 from nodepass.transport.base import HIGH_WATER
+from nodepass.transport.websocket import link as websocket_link
 from tests.unit.transport.links import READ_SIZE, Notes, attached
 
 if TYPE_CHECKING:
@@ -265,7 +266,8 @@ def test_bytes_with_a_reset_right_behind_them_are_delivered_and_the_reset_notice
 
 
 def test_a_reset_is_noticed_while_reading_is_paused(run: Run, pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket_link, "LINGER", 0.01)
+    for module in (socket_link, websocket_link):
+        monkeypatch.setattr(module, "LINGER", 0.01)
 
     async def main() -> None:
         near, far = await pair()
