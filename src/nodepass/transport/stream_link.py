@@ -321,6 +321,7 @@ class StreamLink(Link):
         if self._lost:
             return
         self._failure = error
+        self._write_ended = True
         self._drop_queue()
         if self._ending is not None:
             self._lose(error)

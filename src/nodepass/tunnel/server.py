@@ -95,7 +95,7 @@ class Server(Instance[ServerConfig], SessionOwner):
         tunnel = self.config.tunnel
         ips = await addresses_to_bind(tunnel, self._resources)
         listening = bind(ips, tunnel.port, socket.SOCK_STREAM)
-        acceptor = make_acceptor(self.pool_connection)
+        acceptor = make_acceptor(self.config, self.pool_connection, self._resources)
         self._tunnel_port = TunnelPort(listening, self.config.secret, self._certificate, acceptor, self._resources, self)
         await self._decide_flow()
         if self._flow is Flow.FORWARD and self._egress is None:

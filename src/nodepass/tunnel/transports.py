@@ -17,7 +17,7 @@ from nodepass.tunnel.handshake import HTTPS_PORT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nodepass.config import ClientConfig
+    from nodepass.config import ClientConfig, ServerConfig
     from nodepass.net.address import Address
     from nodepass.protocol.agreement import Agreement
     from nodepass.transport.base import Acceptor, Dialer, Link
@@ -50,7 +50,12 @@ def make_dialer(agreement: Agreement, config: ClientConfig, server: Address, res
     tls = _client_tls(transport, tls_of(transport, TlsMode(agreement.tls)), config)
     tunables = resources.tunables
     local = LocalAddress(None, resources.log)
-    return TcpDialer(server, tunables.tcp_dial_timeout, local, resources.shared, tls)
+    below = TcpDialer(server, tunables.tcp_dial_timeout, local, resources.shared, tls)
+    if transport is PoolTransport.HTTP2:
+        from nodepass.transport.http2 import Http2Dialer  # noqa: PLC0415
+
+        return Http2Dialer(below, config.server_name, resources.log)
+    return below
 
 
 def _client_tls(transport: PoolTransport, tls: TlsMode, config: ClientConfig) -> ClientTls | None:
@@ -68,6 +73,10 @@ def _client_tls(transport: PoolTransport, tls: TlsMode, config: ClientConfig) ->
 # The server's side.
 
 
-def make_acceptor(accepted: Callable[[Link], None]) -> Acceptor:
-    """What makes pool connections of TCP connections."""
+def make_acceptor(config: ServerConfig, accepted: Callable[[Link], None], resources: Resources) -> Acceptor | None:
+    """What makes pool connections of TCP connections; None where they do not come over TCP."""
+    if config.type is PoolTransport.HTTP2:
+        from nodepass.transport.http2 import Http2Acceptor  # noqa: PLC0415
+
+        return Http2Acceptor(accepted, config.max, resources.tunables.handshake_timeout, resources.log)
     return TcpAcceptor(accepted)
