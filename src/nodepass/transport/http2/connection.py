@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from h2.events import Event
+    from h2.stream import H2Stream
 
     from nodepass.log import Log
     from nodepass.transport.base import Link
@@ -195,17 +196,18 @@ class Connection:
     def carry(self, link: Http2Link, data: bytes | bytearray | memoryview) -> int:
         """Send of `data` as much as there is room for; how much that was. Where it is not all, `room` is called later."""
         size = len(data)
-        if self._gone:
+        stream = self._open_stream(link)
+        if stream is None:
             return size
         if not self._pumping and (self._held or self._waiting):
             self._waiting[link] = None
             return 0
         limit = min(size, self._turn) if self._pumping else size
-        window = self._h2.local_flow_control_window(link.stream_id)
-        count = min(limit, window)
+        shared = self._h2.outbound_flow_control_window
+        count = min(limit, shared, stream.outbound_flow_control_window)
         if count < size:
-            by_stream = window < limit and window < self._h2.outbound_flow_control_window
-            by_connection = window < limit and not by_stream
+            by_stream = count < limit and count < shared
+            by_connection = count < limit and not by_stream
             if not link.coalesce and not by_connection and size <= self._largest_datagram:
                 count = 0
             if not by_stream:
@@ -249,21 +251,26 @@ class Connection:
 
     def end(self, link: Http2Link) -> None:
         """End the sending direction of a stream."""
-        if not self._gone:
+        if self._open_stream(link) is not None:
             self._h2.end_stream(link.stream_id)
             self._flush_soon()
 
     def reset(self, link: Http2Link, code: ErrorCodes) -> None:
         """Break a stream."""
-        if not self._gone:
+        if self._open_stream(link) is not None:
             self._h2.reset_stream(link.stream_id, code)
             self._flush_soon()
 
     def grant(self, link: Http2Link, count: int) -> None:
         """Let the peer send so many bytes more on a stream."""
-        if not self._gone:
+        if self._open_stream(link) is not None:
             self._h2.increment_flow_control_window(count, link.stream_id)
             self._flush_soon()
+
+    def _open_stream(self, link: Http2Link) -> H2Stream | None:
+        """h2's side of a stream; None where it is closed. h2 may know that before the event has been looked at."""
+        stream = None if self._gone else self._h2.streams.get(link.stream_id)
+        return None if stream is None or stream.closed else stream
 
     def forget(self, link: Http2Link) -> None:
         """A stream is over, both ways."""
