@@ -26,7 +26,6 @@ READ_SIZE = 64 * 1024
 CERTIFICATE = self_signed()
 HTTP2_ALPN = ("h2",)
 HTTP2_CERTIFICATE = self_signed(HTTP2_ALPN)
-LOG = Log(WARN)
 
 
 SHARED: list[Link] = []
@@ -162,8 +161,9 @@ async def http2_pair() -> tuple[Link, Link]:
     near, far = await encrypt(*connected_sockets(), HTTP2_ALPN, HTTP2_CERTIFICATE)
     SHARED.extend((near, far))
     accepted: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
-    Http2Acceptor(accepted.set_result, 1, 10, LOG).accept(far, b"")
-    return await opened(Http2Dialer(Ready(near), "none", LOG)), await accepted
+    log = Log(WARN)
+    Http2Acceptor(accepted.set_result, 1, 10, log).accept(far, b"")
+    return await opened(Http2Dialer(Ready(near), "none", log)), await accepted
 
 
 PAIRS: dict[str, Pair] = {"tcp": tcp_pair, "tls": tls_pair, "http2": http2_pair}

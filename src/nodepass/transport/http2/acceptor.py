@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from h2.events import DataReceived
+    from h2.events import DataReceived, StreamEnded
 
     from nodepass.log import Log
     from nodepass.transport.base import Link
@@ -158,6 +158,12 @@ class _ServerConnection(Connection):
         else:
             self._log.seldom("http2 opening", WARN, "%s opened a stream as no pool connection begins", self.lower.remote)
             link.abort()
+
+    def _on_stream_ended(self, event: StreamEnded) -> None:
+        if event.stream_id in self._unopened:
+            self._links[event.stream_id].abort()
+        else:
+            super()._on_stream_ended(event)
 
     def _too_late(self, link: Http2Link) -> None:
         self._log.seldom("http2 opening", WARN, "%s opened a stream and said nothing", self.lower.remote)
