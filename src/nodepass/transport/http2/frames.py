@@ -85,7 +85,7 @@ class GuardedFrames(FrameBuffer):
                     raise FrameTooLargeError(message) from None
                 raise
             self._unframed = 0
-            # h2 makes a text of every frame for a log that nobody keeps; of 64 KB in hexadecimal, that is a third of all work.
+            # h2 makes a text of each frame for a log that nobody keeps; 64 KB in hexadecimal would be a third of all work.
             vars(frame)["_body_repr"] = str
             if not (isinstance(frame, DataFrame) and frame.data and frame.stream_id in self._streams):
                 self._charge()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from typing import TYPE_CHECKING
 
 from h2.config import H2Configuration
@@ -27,12 +26,9 @@ REQUEST = [(":method", "POST"), (":scheme", "https"), (":authority", "none"), ("
 OPENING = b"\x00"
 
 
-Sockets = tuple[socket.socket, socket.socket]
-
-
-async def encrypted(alpn: tuple[str, ...] = HTTP2_ALPN, sockets: Sockets | None = None) -> tuple[TlsLink, TlsLink]:
+async def encrypted(alpn: tuple[str, ...] = HTTP2_ALPN) -> tuple[TlsLink, TlsLink]:
     """Two ends of a TLS connection, the client's and the server's, closed with the test."""
-    ends = await encrypt(*(sockets or connected_sockets()), alpn, HTTP2_CERTIFICATE)
+    ends = await encrypt(*connected_sockets(), alpn, HTTP2_CERTIFICATE)
     SHARED.extend(ends)
     return ends
 
@@ -182,10 +178,9 @@ async def bare_client(
     *,
     begin: bool = True,
     settings: dict[SettingCodes, int] | None = None,
-    sockets: Sockets | None = None,
 ) -> Bare:
     """A bare client of this project's server."""
-    near, far = await encrypted(sockets=sockets)
+    near, far = await encrypted()
     accepted.acceptor.accept(far, b"")
     client = Bare(near, client=True, begin=begin, settings={SettingCodes.ENABLE_PUSH: 0, **(settings or {})})
     if begin:
