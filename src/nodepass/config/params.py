@@ -67,7 +67,9 @@ TYPE: Final = Parameter(
     Choice(PoolTransport),
     PoolTransport.TCP,
     remarks=_TOLD_BY_SERVER,
-    offered=Offered((PoolTransport.TCP, PoolTransport.WEBSOCKET), "pool transports 1 and 3 are not part of this version"),
+    offered=Offered(
+        (PoolTransport.TCP, PoolTransport.WEBSOCKET, PoolTransport.HTTP2), "pool transport 1 is not part of this version"
+    ),
 )
 MODE: Final = Parameter(
     "mode",

@@ -56,6 +56,10 @@ def make_dialer(agreement: Agreement, config: ClientConfig, server: Address, res
 
         host = config.sni or config.tunnel.host or "localhost"
         return WebSocketDialer(below, host, tunables.handshake_timeout, tunables.report_interval, resources.log)
+    if transport is PoolTransport.HTTP2:
+        from nodepass.transport.http2 import Http2Dialer  # noqa: PLC0415
+
+        return Http2Dialer(below, config.server_name, resources.log)
     return below
 
 
@@ -81,4 +85,8 @@ def make_acceptor(config: ServerConfig, accepted: Callable[[Link], None], resour
 
         tunables = resources.tunables
         return WebSocketAcceptor(accepted, tunables.handshake_timeout, tunables.report_interval, resources.log)
+    if config.type is PoolTransport.HTTP2:
+        from nodepass.transport.http2 import Http2Acceptor  # noqa: PLC0415
+
+        return Http2Acceptor(accepted, config.max, resources.tunables.handshake_timeout, resources.log)
     return TcpAcceptor(accepted)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.transport.links import PAIRS
+from tests.unit.transport.links import PAIRS, SHARED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -27,9 +27,16 @@ else:
 def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[object, object, None]], None]:
     """Runs a coroutine to its end."""
 
+    async def clean(work: Coroutine[object, object, None]) -> None:
+        try:
+            await work
+        finally:
+            while SHARED:
+                SHARED.pop().abort()
+
     def run(work: Coroutine[object, object, None]) -> None:
         with asyncio.Runner(loop_factory=request.param) as runner:
-            runner.run(work)
+            runner.run(clean(work))
 
     return run
 

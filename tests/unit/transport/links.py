@@ -6,8 +6,10 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING
 
-from nodepass.log import NONE, Log
+from nodepass.errors import DialError
+from nodepass.log import WARN, Log
 from nodepass.net.certificates import ClientTls, client_context, self_signed
+from nodepass.transport.http2 import Http2Acceptor, Http2Dialer
 from nodepass.transport.socket_link import Shared
 from nodepass.transport.tcp_link import TcpLink
 from nodepass.transport.tls_link import TlsLink
@@ -16,12 +18,19 @@ from nodepass.transport.websocket import WebSocketAcceptor, WebSocketDialer
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from nodepass.transport.base import Link
+    from nodepass.net.certificates import ServerCertificate
+    from nodepass.transport.base import Dialer, Link
 
     Pair = Callable[[], Awaitable[tuple[Link, Link]]]
 
 READ_SIZE = 64 * 1024
 CERTIFICATE = self_signed()
+HTTP2_ALPN = ("h2",)
+HTTP2_CERTIFICATE = self_signed(HTTP2_ALPN)
+
+
+SHARED: list[Link] = []
+"""Connections that carry links, and outlive them for a while: `run` closes them at the end of a test."""
 
 
 class Notes:
@@ -99,7 +108,9 @@ async def tls_pair() -> tuple[TlsLink, TlsLink]:
     return await encrypt(near, far)
 
 
-async def encrypt(near: socket.socket, far: socket.socket) -> tuple[TlsLink, TlsLink]:
+async def encrypt(
+    near: socket.socket, far: socket.socket, alpn: tuple[str, ...] = (), certificate: ServerCertificate = CERTIFICATE
+) -> tuple[TlsLink, TlsLink]:
     """Shake hands over two connected sockets; the first is the client."""
     loop = asyncio.get_running_loop()
     shared = Shared(READ_SIZE)
@@ -107,27 +118,32 @@ async def encrypt(near: socket.socket, far: socket.socket) -> tuple[TlsLink, Tls
     client = TlsLink(
         near,
         shared,
-        ClientTls(client_context(verify=False), None),
+        ClientTls(client_context(verify=False, alpn=alpn), None),
         timeout=10,
         ready=lambda _, error: done[0].set_result(error),
     )
-    server = TlsLink(far, shared, CERTIFICATE, timeout=10, ready=lambda _, error: done[1].set_result(error))
+    server = TlsLink(far, shared, certificate, timeout=10, ready=lambda _, error: done[1].set_result(error))
     assert await asyncio.gather(*done) == [None, None]
     return client, server
 
 
-class OnePair:
-    """A `Dialer` of one connection that is there already.
+class Ready:
+    """A dialer for connections that are there already.
 
     Args:
-        link: that connection.
+        links: what it gives, one after the other; then it fails.
     """
 
-    def __init__(self, link: Link) -> None:
-        self._link = link
+    def __init__(self, *links: Link) -> None:
+        self._links = list(links)
+        self.dialled = 0
 
     def open(self, opened: Callable[[Link], None], failed: Callable[[Exception], None]) -> Callable[[], None]:
-        return asyncio.get_running_loop().call_soon(opened, self._link).cancel
+        self.dialled += 1
+        loop = asyncio.get_running_loop()
+        if self._links:
+            return loop.call_soon(opened, self._links.pop(0)).cancel
+        return loop.call_soon(failed, DialError("there are no more")).cancel
 
     def close(self) -> None:
         pass
@@ -136,11 +152,11 @@ class OnePair:
 async def upgrade(near: Link, far: Link) -> tuple[Link, Link]:
     """A WebSocket over two joined links; the first is the client."""
     loop = asyncio.get_running_loop()
-    log = Log(NONE)
+    log = Log(WARN)
     client: asyncio.Future[Link] = loop.create_future()
     server: asyncio.Future[Link] = loop.create_future()
     WebSocketAcceptor(server.set_result, 10, 3600, log).accept(far, b"")
-    WebSocketDialer(OnePair(near), "localhost", 10, 3600, log).open(client.set_result, client.set_exception)
+    WebSocketDialer(Ready(near), "localhost", 10, 3600, log).open(client.set_result, client.set_exception)
     return await client, await server
 
 
@@ -152,4 +168,22 @@ async def wss_pair() -> tuple[Link, Link]:
     return await upgrade(*await tls_pair())
 
 
-PAIRS: dict[str, Pair] = {"tcp": tcp_pair, "tls": tls_pair, "ws": ws_pair, "wss": wss_pair}
+async def opened(dialer: Dialer) -> Link:
+    """Open one connection."""
+    done: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
+    dialer.open(done.set_result, done.set_exception)
+    async with asyncio.timeout(10):
+        return await done
+
+
+async def http2_pair() -> tuple[Link, Link]:
+    """One stream of a connection; the first is the client's end."""
+    near, far = await encrypt(*connected_sockets(), HTTP2_ALPN, HTTP2_CERTIFICATE)
+    SHARED.extend((near, far))
+    accepted: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
+    log = Log(WARN)
+    Http2Acceptor(accepted.set_result, 1, 10, log).accept(far, b"")
+    return await opened(Http2Dialer(Ready(near), "none", log)), await accepted
+
+
+PAIRS: dict[str, Pair] = {"tcp": tcp_pair, "tls": tls_pair, "ws": ws_pair, "wss": wss_pair, "http2": http2_pair}

@@ -6,7 +6,7 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
-from nodepass.transport import socket_link
+from nodepass.transport import socket_link, stream_link
 from nodepass.transport.base import HIGH_WATER
 from nodepass.transport.websocket import link as websocket_link
 from tests.unit.transport.links import READ_SIZE, Notes, attached
@@ -266,7 +266,7 @@ def test_bytes_with_a_reset_right_behind_them_are_delivered_and_the_reset_notice
 
 
 def test_a_reset_is_noticed_while_reading_is_paused(run: Run, pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (socket_link, websocket_link):
+    for module in (socket_link, stream_link, websocket_link):
         monkeypatch.setattr(module, "LINGER", 0.01)
 
     async def main() -> None:
@@ -310,6 +310,8 @@ def test_a_link_is_quiet_until_something_has_come(run: Run, pair: Pair) -> None:
                 far.write_eof()
             else:
                 far.abort()
+            # A link that shares its connection learns of it with the rest of what comes there.
+            await turns()
             assert (before, near.quiet) == (True, False)
             near.abort()
             far.abort()
