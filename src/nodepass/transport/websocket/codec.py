@@ -23,9 +23,12 @@ from nodepass.protocol.handshake import one_line
 from nodepass.transport.websocket.framing import HALF_CLOSE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from typing import TypeAlias
 
     from websockets.protocol import Event, Protocol
+
+    BytesLike: TypeAlias = bytes | bytearray | memoryview
 
 CONTROL_LIMIT = 100
 """Frames a second that carry nothing: pings, pongs, empty messages."""
@@ -36,12 +39,27 @@ class Codec:
 
     Args:
         protocol: after the upgrade.
+        clock: gives the time in seconds.
     """
 
-    __slots__ = ("_control_frames", "_control_since", "_masks", "_protocol", "closed", "ended", "error", "half_closes")
+    __slots__ = (
+        "_clock",
+        "_control_frames",
+        "_control_since",
+        "_masks",
+        "_protocol",
+        "_receive_data",
+        "closed",
+        "ended",
+        "error",
+        "half_closes",
+    )
 
-    def __init__(self, protocol: Protocol) -> None:
+    def __init__(self, protocol: Protocol, clock: Callable[[], float]) -> None:
         self._protocol = protocol
+        # The library copies what it is given into a `bytearray`, for which any buffer will do.
+        self._receive_data = cast("Callable[[memoryview], None]", protocol.receive_data)
+        self._clock = clock
         self._masks = protocol.side is Side.CLIENT
         self._control_frames = 0
         self._control_since = 0.0
@@ -61,7 +79,7 @@ class Codec:
         """Whether no Close has been sent."""
         return self._protocol.state is State.OPEN
 
-    def message(self, data: bytes | bytearray | memoryview) -> bytes:
+    def message(self, data: BytesLike) -> bytes:
         """A binary message. Without data it ends a direction, where both ends know that."""
         return Frame(Opcode.BINARY, data).serialize(mask=self._masks)
 
@@ -81,58 +99,50 @@ class Codec:
 
     # What comes.
 
-    def receive(self, data: bytes | memoryview, now: float) -> list[bytes]:
-        """Take the next bytes.
+    def receive(self, data: memoryview) -> list[BytesLike]:
+        """Take the next bytes; gives the payloads that are whole."""
+        self._receive_data(data)
+        return self.sift(self._protocol.events_received())
 
-        Args:
-            data: any number of them.
-            now: the time in seconds, by any clock.
-
-        Returns:
-            The payloads that are whole.
-        """
-        # The library copies it into a `bytearray`, for which any buffer will do.
-        self._protocol.receive_data(cast("bytes", data))
-        return self.sift(self._protocol.events_received(), now)
-
-    def sift(self, events: Iterable[Event], now: float) -> list[bytes]:
+    def sift(self, events: Iterable[Event]) -> list[BytesLike]:
         """The payloads among what the library made of the peer's bytes."""
-        payloads: list[bytes] = []
+        payloads: list[BytesLike] = []
         for frame in events:
-            if self.error is not None or not isinstance(frame, Frame):
-                break
-            opcode = frame.opcode
-            if opcode is not Opcode.BINARY and opcode is not Opcode.CONT:
-                self._control(frame, now)
-            elif not frame.data:
-                self._empty(frame, now)
-            elif self.ended:
-                self._refuse(CloseCode.PROTOCOL_ERROR, "data behind the end")
+            if not isinstance(frame, Frame):
+                continue
+            opcode, data = frame.opcode, frame.data
+            if data and (opcode is Opcode.BINARY or opcode is Opcode.CONT) and not self.ended:
+                payloads.append(data)
             else:
-                payloads.append(cast("bytes", frame.data))
+                self._special(frame)
+                if self.error is not None:
+                    return payloads
         if self._protocol.parser_exc is not None and self.error is None:
             self.error = ProtocolError(one_line(str(self._protocol.parser_exc).encode()))
         return payloads
 
-    def _control(self, frame: Frame, now: float) -> None:
-        if frame.opcode is Opcode.CLOSE:
+    def _special(self, frame: Frame) -> None:
+        """What carries nothing, ends something, or should not have come."""
+        opcode = frame.opcode
+        if opcode is Opcode.CLOSE:
             self.ended = self.closed = True
             close = self._protocol.close_rcvd
             if close is not None and close.code not in OK_CLOSE_CODES:
                 self.error = ProtocolError(f"closed by the other side: {one_line(str(close).encode())}")
-        elif frame.opcode is Opcode.TEXT:
+        elif opcode is Opcode.TEXT:
             self._refuse(CloseCode.UNSUPPORTED_DATA, "a text message, where all are binary")
-        else:
-            self._count(now)
-
-    def _empty(self, frame: Frame, now: float) -> None:
-        if self.half_closes and frame.opcode is Opcode.BINARY and frame.fin:
+        elif opcode is Opcode.PING or opcode is Opcode.PONG:
+            self._count()
+        elif frame.data:
+            self._refuse(CloseCode.PROTOCOL_ERROR, "data behind the end of its direction")
+        elif self.half_closes and opcode is Opcode.BINARY and frame.fin:
             self.ended = True
-        else:
-            self._count(now)
+        elif opcode is Opcode.BINARY or not frame.fin:
+            self._count()
 
-    def _count(self, now: float) -> None:
+    def _count(self) -> None:
         """One more frame that carries nothing."""
+        now = self._clock()
         if now - self._control_since >= 1:
             self._control_since, self._control_frames = now, 0
         self._control_frames += 1
