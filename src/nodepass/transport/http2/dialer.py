@@ -110,7 +110,6 @@ class _Opening:
 
     def begin(self, link: Link) -> None:
         """It has its stream."""
-        self.left = None
         self._link = link
         self._handle = self._loop.call_soon(self._opened, link)
 
@@ -122,6 +121,7 @@ class _Opening:
         """Give up; nothing is called any more."""
         if self.left is not None:
             self.left(self)
+            self.left = None
         if self._handle is not None:
             self._handle.cancel()
         if self._link is not None:
@@ -188,8 +188,7 @@ class _Carrier:
         connection.begin()
         self._connection = connection
         while self._waiting and not connection.closing:
-            opening, _ = self._waiting.popitem()
-            opening.begin(connection.open_stream())
+            self._next().begin(connection.open_stream())
         self._fail_waiting(DialError("the connection broke as soon as it was up"))
         if self._closed:
             connection.close()
@@ -200,8 +199,14 @@ class _Carrier:
 
     def _fail_waiting(self, error: Exception) -> None:
         while self._waiting:
-            opening, _ = self._waiting.popitem()
-            opening.failed(error)
+            self._next().failed(error)
+
+    def _next(self) -> _Opening:
+        """The next that waits, and does not any more."""
+        opening = next(iter(self._waiting))
+        del self._waiting[opening]
+        opening.left = None
+        return opening
 
 
 class _ClientConnection(Connection):

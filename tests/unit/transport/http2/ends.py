@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from nodepass.transport.tls_link import TlsLink
 
 FRAME_HEADER = 9
+PREAMBLE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+"""What a client begins with (RFC 9113, 3.4)."""
 REQUEST = [(":method", "POST"), (":scheme", "https"), (":authority", "none"), (":path", "/stream")]
 OPENING = b"\x00"
 
@@ -90,6 +92,7 @@ class Bare:
         self.reads = True
         """Whether h2 is told what comes."""
         self._unparsed = b""
+        self._preamble = 0 if client else len(PREAMBLE)
         self._changed = asyncio.Event()
         if begin:
             self.h2.initiate_connection()
@@ -147,6 +150,9 @@ class Bare:
 
     def data_received(self, data: memoryview) -> None:
         self._unparsed += data
+        if self._preamble and len(self._unparsed) >= self._preamble:
+            self.h2.receive_data(self._unparsed[: self._preamble])
+            self._unparsed, self._preamble = self._unparsed[self._preamble :], 0
         while len(self._unparsed) >= FRAME_HEADER:
             frame, size = Frame.parse_frame_header(memoryview(self._unparsed)[:FRAME_HEADER])
             if len(self._unparsed) < FRAME_HEADER + size:
