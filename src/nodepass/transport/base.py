@@ -169,6 +169,12 @@ class Dialer(Protocol):
     def close(self) -> None:
         """Open no more. A connection that carries several links is let go when the last of them is gone."""
 
+    def abort(self) -> None:
+        """Open no more, and let go of a connection that carries several links, with all of them."""
+
+    async def departed(self) -> None:
+        """After `close`: wait until what was sent has arrived, as far as that is not the system's business."""
+
 
 class Acceptor(Protocol):
     """Makes pool connections of one transport, on the server's side, of what comes to the tunnel's TCP port.

@@ -44,6 +44,12 @@ class TcpDialer:
     def close(self) -> None:
         """See `Dialer`: each connection is its own."""
 
+    def abort(self) -> None:
+        """See `Dialer`: each connection is its own."""
+
+    async def departed(self) -> None:
+        """See `Dialer`: what was sent is the system's business."""
+
 
 class TcpAcceptor:
     """Takes every connection for a pool connection: the server speaks first on it, with the ID.

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nodepass.config import RunMode, ServerConfig, TlsMode, Tunables, parse_url
+from nodepass.config import PoolTransport, RunMode, ServerConfig, TlsMode, Tunables, parse_url
 from nodepass.errors import ConfigError, ListenError, SessionError
 from nodepass.log import WARN
 from nodepass.net.certificates import CertificateSource, from_files, self_signed
@@ -28,16 +28,17 @@ from nodepass.tunnel.ports import UserPorts, addresses_to_bind, bind_for_users
 from nodepass.tunnel.session import Session, SessionOwner
 from nodepass.tunnel.switchboard import Switchboard
 from nodepass.tunnel.targets import Targets
-from nodepass.tunnel.transports import alpn_of, make_acceptor, tls_of
+from nodepass.tunnel.transports import alpn_of, listen_for_quic, make_acceptor, tls_of
 from nodepass.tunnel.tunnel_port import TunnelPort
 from nodepass.tunnel.verification import Trust
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from nodepass.protocol.handshake import Verdict
     from nodepass.transport.base import Link
+    from nodepass.transport.quic import QuicListener
     from nodepass.tunnel.handshake import HandshakeReceiver
     from nodepass.tunnel.pool import PooledLink
 
@@ -71,6 +72,7 @@ class Server(Instance[ServerConfig], SessionOwner):
         self._flow: Flow | None = None
         self._certificate: CertificateSource | None = None
         self._tunnel_port: TunnelPort | None = None
+        self._quic: QuicListener | None = None
         self._user_ports: UserPorts | None = None
         self._sessions: dict[str, Session] = {}
         self._switchboard: Switchboard
@@ -95,8 +97,10 @@ class Server(Instance[ServerConfig], SessionOwner):
         tunnel = self.config.tunnel
         ips = await addresses_to_bind(tunnel, self._resources)
         listening = bind(ips, tunnel.port, socket.SOCK_STREAM)
-        acceptor = make_acceptor(self.pool_connection)
+        acceptor = make_acceptor(self.config, self.pool_connection)
         self._tunnel_port = TunnelPort(listening, self.config.secret, self._certificate, acceptor, self._resources, self)
+        if self.config.type is PoolTransport.QUIC and self._certificate is not None:
+            self._listen_for_quic(ips, self._certificate)
         await self._decide_flow()
         if self._flow is Flow.FORWARD and self._egress is None:
             self._egress = Egress(self.config, Targets(self.config, self._resources), self._resources)
@@ -105,6 +109,12 @@ class Server(Instance[ServerConfig], SessionOwner):
         self._log.info("Listening on %s, flow %s: waiting for clients", tunnel, self._agreement().flow.value)
         self._is_ready.set()
         await asyncio.Event().wait()
+
+    def _listen_for_quic(self, ips: Iterable[str], certificate: CertificateSource) -> None:
+        # That of the run before may still be sending what is left.
+        self._abort()
+        sockets = bind(ips, self.config.tunnel.port, socket.SOCK_DGRAM)
+        self._quic = listen_for_quic(sockets, self.config, certificate, self.knows, self.pool_connection, self._resources)
 
     async def _decide_flow(self) -> None:
         """Bind the target address, if users are to come in here; with `mode=0` that decides whether they do."""
@@ -127,6 +137,8 @@ class Server(Instance[ServerConfig], SessionOwner):
     def _take_no_more(self) -> None:
         if self._tunnel_port is not None:
             self._tunnel_port.close()
+        if self._quic is not None:
+            self._quic.close()
         if self._user_ports is not None:
             self._user_ports.close()
         self._switchboard.close()
@@ -138,6 +150,14 @@ class Server(Instance[ServerConfig], SessionOwner):
         self._tunnel_port = self._user_ports = None
         for session in tuple(self._sessions.values()):
             session.end(SessionError("the server is closing"))
+
+    async def _departed(self) -> None:
+        if self._quic is not None:
+            await self._quic.departed()
+
+    def _abort(self) -> None:
+        if self._quic is not None:
+            self._quic.abort()
 
     def _mode(self) -> int:
         return {None: 0, Flow.REVERSE: 1, Flow.FORWARD: 2}[self._flow]
