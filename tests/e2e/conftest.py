@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MARK = "every_transport"
 
-OFFERED = [PoolTransport.TCP, PoolTransport.WEBSOCKET, PoolTransport.HTTP2]
+OFFERED = list(PoolTransport)
 
 ALWAYS_ENCRYPTED = {PoolTransport.QUIC, PoolTransport.HTTP2}
 

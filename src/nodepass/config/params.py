@@ -67,9 +67,6 @@ TYPE: Final = Parameter(
     Choice(PoolTransport),
     PoolTransport.TCP,
     remarks=_TOLD_BY_SERVER,
-    offered=Offered(
-        (PoolTransport.TCP, PoolTransport.WEBSOCKET, PoolTransport.HTTP2), "pool transport 1 is not part of this version"
-    ),
 )
 MODE: Final = Parameter(
     "mode",

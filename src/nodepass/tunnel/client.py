@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from nodepass.config import ClientConfig, Tunables
     from nodepass.net.address import Address
-    from nodepass.transport.base import Link
+    from nodepass.transport.base import Dialer, Link
     from nodepass.tunnel.pool import PooledLink
 
 TRUST = {TlsMode.NONE: Trust.PLAIN, TlsMode.SELF_SIGNED: Trust.UNKNOWN, TlsMode.FILES: Trust.CERTIFIED}
@@ -57,6 +57,7 @@ class Client(Forwarder, SessionOwner):
         self._run_mode = self.config.mode
         self._session: Session | None = None
         self._filler: Filler | None = None
+        self._dialer: Dialer | None = None
         self._flow: Flow | None = None
         self._user_ports: UserPorts | None = None
         self._switchboard: Switchboard
@@ -128,7 +129,9 @@ class Client(Forwarder, SessionOwner):
         self._switchboard.add(session)
         tunables = self._tunables
         scaling = PoolScaling(self.config.min, agreement.max, tunables.min_pool_interval, tunables.max_pool_interval)
-        dialer = make_dialer(agreement, self.config, server, self._resources)
+        # That of the session before may still be sending what is left, which nobody waits for any more.
+        self._abort()
+        dialer = self._dialer = make_dialer(agreement, self.config, server, self._resources)
         self._filler = Filler(session.pool, scaling, dialer, self._resources, self._identified, self._distrust)
         self._filler.refill()
         return session
@@ -166,6 +169,14 @@ class Client(Forwarder, SessionOwner):
             self._filler.close()
         if self._session is not None:
             self._session.end(SessionError("the client is closing"))
+
+    async def _departed(self) -> None:
+        if self._dialer is not None:
+            await self._dialer.departed()
+
+    def _abort(self) -> None:
+        if self._dialer is not None:
+            self._dialer.abort()
 
     def _mode(self) -> int:
         return {RunMode.AUTO: 0, RunMode.REVERSE_OR_SINGLE_END: 1, RunMode.FORWARD_OR_DUAL_END: 2}[self._run_mode]

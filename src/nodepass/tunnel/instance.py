@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import os
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
@@ -200,6 +201,12 @@ class Instance(ABC, Generic[ConfigT]):
     def _close(self) -> None:
         """Let go of everything that `_run` opened."""
 
+    async def _departed(self) -> None:
+        """At the very end: wait until what was sent has arrived, as far as a transport and not the system sees to that."""
+
+    def _abort(self) -> None:
+        """Let go of what transports still hold."""
+
     @abstractmethod
     def _mode(self) -> int:
         """The resolved run mode, for `Stats` and CHECK_POINT."""
@@ -233,6 +240,10 @@ class Instance(ABC, Generic[ConfigT]):
             await self._drain()
         finally:
             self._close()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._tunables.shutdown_timeout):
+                    await self._departed()
+            self._abort()
             await self._resources.tasks.cancelled()
             self._resources.close()
         self._log.info("%s shutdown complete", self.title)

@@ -10,6 +10,7 @@ from nodepass.net.dns import Resolver
 from nodepass.net.tasks import Tasks
 from nodepass.relay.meter import SMALLEST_READ, Meter
 from nodepass.transport.socket_link import Shared
+from nodepass.transport.tickets import Tickets
 
 if TYPE_CHECKING:
     from nodepass.config import ClientConfig, ServerConfig, Tunables
@@ -32,6 +33,7 @@ class Resources:
         local: where target connections come from.
         shared: with all links; a relay is done with a chunk before the next read.
         datagrams: what all UDP sockets read into.
+        tickets: of servers, with which a client comes back to them.
     """
 
     log: Log
@@ -42,6 +44,7 @@ class Resources:
     local: LocalAddress
     shared: Shared
     datagrams: memoryview
+    tickets: Tickets
 
     def close(self) -> None:
         """Let go of what they hold: background tasks, the watch over sockets."""
@@ -64,4 +67,5 @@ def make_resources(config: ServerConfig | ClientConfig, tunables: Tunables, log:
         local=LocalAddress(None if config.dial is None else str(config.dial), log),
         shared=Shared(read_size),
         datagrams=memoryview(bytearray(tunables.udp_data_buf_size + 1)),
+        tickets=Tickets(),
     )

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nodepass.config import RunMode, ServerConfig, TlsMode, Tunables, parse_url
+from nodepass.config import PoolTransport, RunMode, ServerConfig, TlsMode, Tunables, parse_url
 from nodepass.errors import ConfigError, ListenError, SessionError
 from nodepass.log import WARN
 from nodepass.net.certificates import CertificateSource, from_files, self_signed
@@ -28,7 +28,7 @@ from nodepass.tunnel.ports import UserPorts, addresses_to_bind, bind_for_users
 from nodepass.tunnel.session import Session, SessionOwner
 from nodepass.tunnel.switchboard import Switchboard
 from nodepass.tunnel.targets import Targets
-from nodepass.tunnel.transports import alpn_of, make_acceptor, tls_of
+from nodepass.tunnel.transports import alpn_of, listen_for_quic, make_acceptor, tls_of
 from nodepass.tunnel.tunnel_port import TunnelPort
 from nodepass.tunnel.verification import Trust
 
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nodepass.protocol.handshake import Verdict
-    from nodepass.transport.base import Link
+    from nodepass.transport.base import Acceptor, Link
+    from nodepass.transport.quic import QuicListener
     from nodepass.tunnel.handshake import HandshakeReceiver
     from nodepass.tunnel.pool import PooledLink
 
@@ -71,6 +72,8 @@ class Server(Instance[ServerConfig], SessionOwner):
         self._flow: Flow | None = None
         self._certificate: CertificateSource | None = None
         self._tunnel_port: TunnelPort | None = None
+        self._acceptor: Acceptor | None = None
+        self._quic: QuicListener | None = None
         self._user_ports: UserPorts | None = None
         self._sessions: dict[str, Session] = {}
         self._switchboard: Switchboard
@@ -94,9 +97,18 @@ class Server(Instance[ServerConfig], SessionOwner):
     async def _run(self) -> None:
         tunnel = self.config.tunnel
         ips = await addresses_to_bind(tunnel, self._resources)
+        # What the run before still sends, nobody waits for any more.
+        self._abort()
         listening = bind(ips, tunnel.port, socket.SOCK_STREAM)
-        acceptor = make_acceptor(self.config, self.pool_connection, self._resources)
-        self._tunnel_port = TunnelPort(listening, self.config.secret, self._certificate, acceptor, self._resources, self)
+        self._acceptor = make_acceptor(self.config, self.pool_connection, self._resources)
+        self._tunnel_port = TunnelPort(
+            listening, self.config.secret, self._certificate, self._acceptor, self._resources, self
+        )
+        if self.config.type is PoolTransport.QUIC and self._certificate is not None:
+            datagrams = bind(ips, tunnel.port, socket.SOCK_DGRAM)
+            self._quic = listen_for_quic(
+                datagrams, self.config, self._certificate, self.knows, self.pool_connection, self._resources
+            )
         await self._decide_flow()
         if self._flow is Flow.FORWARD and self._egress is None:
             self._egress = Egress(self.config, Targets(self.config, self._resources), self._resources)
@@ -127,6 +139,8 @@ class Server(Instance[ServerConfig], SessionOwner):
     def _take_no_more(self) -> None:
         if self._tunnel_port is not None:
             self._tunnel_port.close()
+        if self._quic is not None:
+            self._quic.close()
         if self._user_ports is not None:
             self._user_ports.close()
         self._switchboard.close()
@@ -138,6 +152,16 @@ class Server(Instance[ServerConfig], SessionOwner):
         self._tunnel_port = self._user_ports = None
         for session in tuple(self._sessions.values()):
             session.end(SessionError("the server is closing"))
+
+    async def _departed(self) -> None:
+        for carriers in (self._acceptor, self._quic):
+            if carriers is not None:
+                await carriers.departed()
+
+    def _abort(self) -> None:
+        for carriers in (self._acceptor, self._quic):
+            if carriers is not None:
+                carriers.abort()
 
     def _mode(self) -> int:
         return {None: 0, Flow.REVERSE: 1, Flow.FORWARD: 2}[self._flow]

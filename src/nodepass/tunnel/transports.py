@@ -15,12 +15,15 @@ from nodepass.transport.tcp import TcpAcceptor, TcpDialer
 from nodepass.tunnel.handshake import HTTPS_PORT
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from nodepass.config import ClientConfig, ServerConfig
     from nodepass.net.address import Address
+    from nodepass.net.certificates import CertificateSource
     from nodepass.protocol.agreement import Agreement
     from nodepass.transport.base import Acceptor, Dialer, Link
+    from nodepass.transport.quic import QuicListener
     from nodepass.tunnel.resources import Resources
 
 ALWAYS_ENCRYPTED = frozenset({PoolTransport.QUIC, PoolTransport.HTTP2})
@@ -49,6 +52,10 @@ def make_dialer(agreement: Agreement, config: ClientConfig, server: Address, res
     transport = PoolTransport(agreement.type)
     tls = _client_tls(transport, tls_of(transport, TlsMode(agreement.tls)), config)
     tunables = resources.tunables
+    if transport is PoolTransport.QUIC and tls is not None:
+        from nodepass.transport.quic import QuicDialer  # noqa: PLC0415
+
+        return QuicDialer(server, tls, tunables, resources.tickets, resources.log)
     local = LocalAddress(None, resources.log)
     below = TcpDialer(server, tunables.tcp_dial_timeout, local, resources.shared, tls)
     if transport is PoolTransport.WEBSOCKET:
@@ -80,6 +87,8 @@ def _client_tls(transport: PoolTransport, tls: TlsMode, config: ClientConfig) ->
 
 def make_acceptor(config: ServerConfig, accepted: Callable[[Link], None], resources: Resources) -> Acceptor | None:
     """What makes pool connections of TCP connections; None where they do not come over TCP."""
+    if config.type is PoolTransport.TCP:
+        return TcpAcceptor(accepted)
     if config.type is PoolTransport.WEBSOCKET:
         from nodepass.transport.websocket import WebSocketAcceptor  # noqa: PLC0415
 
@@ -89,4 +98,22 @@ def make_acceptor(config: ServerConfig, accepted: Callable[[Link], None], resour
         from nodepass.transport.http2 import Http2Acceptor  # noqa: PLC0415
 
         return Http2Acceptor(accepted, config.max, resources.tunables.handshake_timeout, resources.log)
-    return TcpAcceptor(accepted)
+    return None
+
+
+def listen_for_quic(
+    sockets: list[socket.socket],
+    config: ServerConfig,
+    certificate: CertificateSource,
+    knows: Callable[[str], bool],
+    accepted: Callable[[Link], None],
+    resources: Resources,
+) -> QuicListener:
+    """Take pool connections over QUIC from bound UDP sockets, from the addresses that `knows` knows.
+
+    Raises:
+        ListenError: QUIC cannot use the certificate or its key.
+    """
+    from nodepass.transport.quic import QuicListener  # noqa: PLC0415
+
+    return QuicListener(sockets, certificate, config.max, knows, accepted, resources.tunables, resources.log)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from nodepass.errors import DialError
 from nodepass.log import WARN, Log
 from nodepass.net.certificates import ClientTls, client_context, self_signed
+from nodepass.transport.base import Dialer
 from nodepass.transport.http2 import Http2Acceptor, Http2Dialer
 from nodepass.transport.socket_link import Shared
 from nodepass.transport.tcp_link import TcpLink
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from nodepass.net.certificates import ServerCertificate
-    from nodepass.transport.base import Dialer, Link
+    from nodepass.transport.base import Link
 
     Pair = Callable[[], Awaitable[tuple[Link, Link]]]
 
@@ -127,7 +128,7 @@ async def encrypt(
     return client, server
 
 
-class Ready:
+class Ready(Dialer):
     """A dialer for connections that are there already.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,11 @@ from h2.errors import ErrorCodes
 from h2.events import RequestReceived
 
 from nodepass.log import WARN
+from nodepass.transport.base import Acceptor
 from nodepass.transport.http2.connection import ALPN, Connection
 from nodepass.transport.tls_link import TlsLink
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from h2.events import DataReceived, StreamEnded
@@ -36,7 +37,7 @@ MOST_CONNECTIONS = 256
 """Connections at a time: with all their streams, as many as there are slots for users unless they are set."""
 
 
-class Http2Acceptor:
+class Http2Acceptor(Acceptor):
     """Takes TLS connections for HTTP/2 connections, and their streams for pool connections.
 
     Args:
@@ -46,14 +47,13 @@ class Http2Acceptor:
         log: where to tell of peers that do not behave.
     """
 
-    server_first = False
-
     def __init__(self, accepted: Callable[[Link], None], most: int, timeout: float, log: Log) -> None:
         self._accepted = accepted
         self._most_streams = max(FEWEST_STREAMS, min(most + 1, MOST_STREAMS))
         self._timeout = timeout
         self._log = log
         self._connections: set[Connection] = set()
+        self._empty = asyncio.Event()
 
     def accept(self, lower: Link, early: bytes) -> None:
         """See `Acceptor`. Nothing comes early where TLS comes first."""
@@ -64,16 +64,30 @@ class Http2Acceptor:
             self._log.seldom("http2 full", WARN, "Refused %s: there are %d connections", lower.remote, MOST_CONNECTIONS)
             lower.close()
         else:
-            connection = _ServerConnection(
-                lower, self._accepted, self._most_streams, self._timeout, self._log, self._connections.discard
-            )
+            connection = _ServerConnection(lower, self._accepted, self._most_streams, self._timeout, self._log, self._ended)
             self._connections.add(connection)
+            self._empty.clear()
             connection.begin()
 
     def close(self) -> None:
         """See `Acceptor`."""
         for connection in tuple(self._connections):
             connection.close()
+
+    def abort(self) -> None:
+        """See `Acceptor`."""
+        for connection in tuple(self._connections):
+            connection.abort()
+
+    async def departed(self) -> None:
+        """See `Acceptor`."""
+        if self._connections:
+            await self._empty.wait()
+
+    def _ended(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        if not self._connections:
+            self._empty.set()
 
 
 class _ServerConnection(Connection):

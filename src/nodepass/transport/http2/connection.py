@@ -141,6 +141,11 @@ class Connection:
         else:
             self._leave()
 
+    def abort(self) -> None:
+        """Break it now, with all its streams."""
+        self._end(ConnectionAbortedError("the HTTP/2 connection was closed"))
+        self.lower.abort()
+
     def _leave(self) -> None:
         """Nobody needs this connection: say so, and wait for the peer to close it, for a while."""
         if self._left or self._gone:

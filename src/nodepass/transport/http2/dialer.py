@@ -15,6 +15,7 @@ from h2.errors import ErrorCodes
 from h2.events import ResponseReceived
 
 from nodepass.errors import DialError
+from nodepass.transport.base import Dialer
 from nodepass.transport.http2.connection import ALPN, Connection
 from nodepass.transport.tls_link import TlsLink
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from hyperframe.frame import GoAwayFrame
 
     from nodepass.log import Log
-    from nodepass.transport.base import Dialer, Link
+    from nodepass.transport.base import Link
 
 SPREAD = 32
 """Streams that each connection should carry before there is another."""
@@ -49,7 +50,7 @@ OPENING = b"\x00"
 """First byte of a request's body."""
 
 
-class Http2Dialer:
+class Http2Dialer(Dialer):
     """Opens pool connections as streams.
 
     Args:
@@ -63,6 +64,7 @@ class Http2Dialer:
         self._headers = [(":method", "POST"), (":scheme", "https"), (":authority", authority), (":path", "/stream")]
         self._log = log
         self._carriers: set[_Carrier] = set()
+        self._empty = asyncio.Event()
         self._closed = False
 
     def open(self, opened: Callable[[Link], None], failed: Callable[[Exception], None]) -> Callable[[], None]:
@@ -81,6 +83,22 @@ class Http2Dialer:
         for carrier in tuple(self._carriers):
             carrier.close()
 
+    def abort(self) -> None:
+        """See `Dialer`."""
+        self._closed = True
+        for carrier in tuple(self._carriers):
+            carrier.abort()
+
+    async def departed(self) -> None:
+        """See `Dialer`."""
+        if self._carriers:
+            await self._empty.wait()
+
+    def _ended(self, carrier: _Carrier) -> None:
+        self._carriers.discard(carrier)
+        if not self._carriers:
+            self._empty.set()
+
     def _choose(self) -> _Carrier | None:
         """The connection for the next stream: the one with the fewest, or a new one; None where there must be no more."""
         usable = [carrier for carrier in self._carriers if not carrier.closing]
@@ -88,8 +106,9 @@ class Http2Dialer:
         if best is not None and not best.full and (best.load < SPREAD or len(usable) >= FEW):
             return best
         if len(self._carriers) < MOST_CONNECTIONS:
-            best = _Carrier(self._below, self._headers, self._log, self._carriers.discard)
+            best = _Carrier(self._below, self._headers, self._log, self._ended)
             self._carriers.add(best)
+            self._empty.clear()
             return best
         return None if best is None or best.full else best
 
@@ -178,6 +197,15 @@ class _Carrier:
         elif not self._waiting:
             self._cancel()
             self._ended(self)
+
+    def abort(self) -> None:
+        """Go now."""
+        self._closed = True
+        if self._connection is not None:
+            self._connection.abort()
+        else:
+            self._cancel()
+            self._failed(DialError("no more connections are opened"))
 
     def _encrypted(self, lower: Link) -> None:
         if not isinstance(lower, TlsLink) or lower.alpn != ALPN:

@@ -12,6 +12,7 @@ from websockets.server import ServerProtocol
 
 from nodepass.log import WARN
 from nodepass.protocol.handshake import one_line
+from nodepass.transport.base import Acceptor
 from nodepass.transport.websocket.framing import HALF_CLOSE, MESSAGE_LIMIT, REQUEST_LIMIT, SILENT
 from nodepass.transport.websocket.keep_alive import KeepAlive
 from nodepass.transport.websocket.link import WebSocketLink
@@ -37,7 +38,7 @@ VERSION = "13"
 """RFC 6455, 4.2.2."""
 
 
-class WebSocketAcceptor:
+class WebSocketAcceptor(Acceptor):
     """Makes pool connections of connections that ask for an upgrade at the path `/`, and answers those that do not.
 
     Args:
@@ -46,8 +47,6 @@ class WebSocketAcceptor:
         interval: seconds between pings on a connection over which nothing comes.
         log: of the instance.
     """
-
-    server_first = False
 
     def __init__(self, accepted: Callable[[Link], None], timeout: float, interval: float, log: Log) -> None:
         self._accepted = accepted

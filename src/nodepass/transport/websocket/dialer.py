@@ -13,6 +13,7 @@ from websockets.uri import WebSocketURI
 
 from nodepass.errors import DialError
 from nodepass.protocol.handshake import one_line
+from nodepass.transport.base import Dialer
 from nodepass.transport.websocket.framing import ANSWER_LIMIT, HALF_CLOSE, MESSAGE_LIMIT, SILENT
 from nodepass.transport.websocket.keep_alive import KeepAlive
 from nodepass.transport.websocket.link import WebSocketLink
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nodepass.log import Log
-    from nodepass.transport.base import Dialer, Link
+    from nodepass.transport.base import Link
 
 NO_ANSWER = "the server closed the connection without an answer to the WebSocket request"
 
@@ -36,7 +37,7 @@ class _Manner:
     log: Log
 
 
-class WebSocketDialer:
+class WebSocketDialer(Dialer):
     """Opens pool connections.
 
     Args:
@@ -56,10 +57,6 @@ class WebSocketDialer:
     def open(self, opened: Callable[[Link], None], failed: Callable[[Exception], None]) -> Callable[[], None]:
         """See `Dialer`."""
         return _Opening(self._below, self._manner, opened, failed).cancel
-
-    def close(self) -> None:
-        """See `Dialer`."""
-        self._below.close()
 
 
 class _Opening:

@@ -14,6 +14,7 @@ from hyperframe.frame import DataFrame, GoAwayFrame, HeadersFrame, PingFrame, Pu
 
 from nodepass.errors import DialError
 from nodepass.log import WARN, Log
+from nodepass.transport.base import Dialer
 from nodepass.transport.http2 import Http2Dialer, dialer
 from tests.unit.transport.http2.ends import OPENING, REQUEST, Accepted, Bare, bare_server, encrypted
 from tests.unit.transport.links import Ready, attached, opened
@@ -35,7 +36,7 @@ def made(*links: TlsLink) -> tuple[Http2Dialer, Ready]:
     return Http2Dialer(below, "none", Log(WARN)), below
 
 
-class Refusing:
+class Refusing(Dialer):
     """A dialer that fails, each time with the same error, when it is told to."""
 
     def __init__(self, error: Exception) -> None:

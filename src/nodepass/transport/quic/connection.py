@@ -1,0 +1,308 @@
+"""One QUIC connection: the library's engine, driven by datagrams, timers and the links that are its streams.
+
+How it goes: datagrams are given to the engine as they come (`received`). Once everything that had come has been handed
+over, `turn` takes its events, gives each link what arrived on its stream in one piece, and sends. Whatever is written
+meanwhile waits for the end of the turn (`wake`), so that one call to the system carries as much as there is.
+
+What always holds:
+
+- No exception leaves this file: one from the library, be it for what a peer sent, ends this connection and no other.
+- `ConnectionOwner.gone` is called once, after every link has heard of it.
+- A connection that is left ends when its last link is gone and what was sent has arrived, or after `LINGER`; the peer is
+  told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from nodepass.errors import ProtocolError
+from nodepass.log import WARN
+from nodepass.transport.base import LINGER
+from nodepass.transport.quic.alarm import Alarm
+from nodepass.transport.quic.library import MOST_PATHS
+from nodepass.transport.quic.streams import Streams
+
+if TYPE_CHECKING:
+    from nodepass.log import Log
+    from nodepass.net.address import Address, SocketAddress
+    from nodepass.transport.quic.datagrams import Ancillary, DatagramSocket
+    from nodepass.transport.quic.library import Engine
+    from nodepass.transport.quic.owner import ConnectionOwner
+
+MOST_DATAGRAMS: Final = 512
+"""Datagrams that one connection sends in one turn of the loop."""
+
+STREAM_EVENTS: Final = frozenset({"stream_data", "stream_reset", "stop_sending"})
+
+PROTOCOL_VIOLATION: Final = 1
+INTERNAL_ERROR: Final = 2
+"""Error codes of a connection's end. They are for people: neither end acts on them."""
+
+
+class Connection:
+    """One QUIC connection.
+
+    Args:
+        engine: the library's half; started, or a server's that has yet to see its first datagram.
+        socket: carries its datagrams.
+        address: where the peer is, for the socket.
+        peer: the same, for links.
+        owner: hears of it.
+        interval: seconds of silence after which this end makes itself heard.
+        log: of the instance.
+        answer: ancillary data for the socket, at a server; None at a client, whose socket is connected.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        socket: DatagramSocket,
+        address: SocketAddress,
+        peer: Address,
+        owner: ConnectionOwner,
+        *,
+        interval: float,
+        log: Log,
+        answer: Ancillary | None = None,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._socket = socket
+        self._owner = owner
+        self._log = log
+        self._answer = answer
+        self._interval = interval
+        self._addresses = {address}
+        self._left = False
+        self._patience: asyncio.TimerHandle | None = None
+        self._planned: asyncio.Handle | None = None
+        self._alarm = Alarm(self._on_alarm)
+        self._heard = True
+        self._beat_timer = self._loop.call_later(interval, self._beat)
+        self.engine = engine
+        self.peer = peer
+        self.streams = Streams(engine, self, peer, None if answer is None else owner.stream_came, interval, log)
+        self.complete = False
+        """Whether the handshake is done."""
+        self.over = False
+        """Whether the connection has ended."""
+
+    # For its owner.
+
+    def received(self, data: bytes, segment: int, address: SocketAddress) -> None:
+        """Take datagrams; `turn` is to follow."""
+        if self.over:
+            return
+        try:
+            authentic = self.engine.receive(data, segment, address, monotonic())
+        except Exception as error:  # noqa: BLE001 - whatever the library makes of what a peer sent
+            self._broke(error)
+            return
+        self._heard = self._heard or authentic
+        if address not in self._addresses and self.complete:
+            self._moved(address, authentic=authentic)
+
+    def turn(self) -> None:
+        """Act on what has come, and send."""
+        if self.over or not self.engine.started:
+            return
+        try:
+            self._take_events()
+        except Exception as error:  # noqa: BLE001 - see `received`
+            self._broke(error)
+            return
+        if self.engine.ended:
+            self.transmit()
+            self._end(self.engine.error)
+        else:
+            self._flush()
+
+    def leave(self) -> None:
+        """Open no more, and end in order once no link is alive."""
+        self._left = True
+        self.wake()
+
+    def fail(self, error: Exception | None, code: int = 0) -> None:
+        """End now, and tell the peer."""
+        if self.over:
+            return
+        if self.engine.started and not self.engine.ended:
+            self.engine.finish(code, "" if error is None else str(error))
+            self.transmit()
+        self._end(error)
+
+    def move_to(self, socket: DatagramSocket) -> None:
+        """Go on over another socket; the peer finds out by the next packet."""
+        self._socket = socket
+        self.ping()
+
+    # For its streams.
+
+    def wake(self) -> None:
+        """Send at the end of this turn of the loop."""
+        if self._planned is None and not self.over:
+            self._planned = self._loop.call_soon(self._flush)
+
+    def resume(self) -> None:
+        """Take events again, in another turn."""
+        self._loop.call_soon(self.turn)
+
+    def transmit(self) -> None:
+        """Send now what can be sent."""
+        if self._socket.blocked or self.over:
+            return
+        try:
+            self._transmit()
+        except Exception as error:  # noqa: BLE001 - see `received`; a link may be in the middle of something
+            self._loop.call_soon(self._broke, error)
+
+    # What comes.
+
+    def _take_events(self) -> None:
+        engine, streams = self.engine, self.streams
+        held, next_event, stall = engine.held, engine.core.next_event, streams.stall
+        if not self.complete:
+            streams.agreed()
+        while not stall.on or engine.ended:
+            event = held.popleft() if held else next_event()
+            if event is None:
+                break
+            kind = event[0]
+            if kind in STREAM_EVENTS:
+                streams.take(event)
+            elif kind == "streams_available":
+                self._owner.streams_available()
+            elif kind == "connection_id_issued":
+                self._owner.named(self, event[1])
+            elif kind == "connection_id_retired":
+                self._owner.unnamed(event[1])
+            else:
+                engine.control(event)
+        if not self.complete and engine.complete:
+            self.complete = True
+            self._owner.established(self)
+        streams.deliver()
+
+    def _moved(self, address: SocketAddress, *, authentic: bool) -> None:
+        """A packet came from elsewhere. The engine looks whether the peer is there, and follows; but not without end."""
+        if not authentic and len(self._addresses) < MOST_PATHS:
+            return
+        if len(self._addresses) < MOST_PATHS:
+            self._addresses.add(address)
+            self._log.debug("QUIC: %s sends from %s now", self.peer, address)
+            return
+        self._log.seldom("quic moved", WARN, "QUIC: %s moved once more than can be followed: ended", self.peer)
+        error = ConnectionAbortedError("it has moved too often")
+        self.engine.finish(0, str(error))
+        farewell = self.engine.core.poll_transmit(monotonic())
+        if farewell is not None:
+            self._socket.send([farewell[0]], address, self._answer or ())
+        self._end(error)
+
+    # What goes.
+
+    def _flush(self) -> None:
+        """Send, let writers go on, and see to the time."""
+        planned, self._planned = self._planned, None
+        if planned is not None:
+            planned.cancel()
+        if self.over or not self.engine.started:
+            return
+        try:
+            self.streams.send_credit()
+            if not self._socket.blocked:
+                self._transmit()
+            self.streams.give_room()
+            self._alarm.set(self.engine.core)
+            if self._left:
+                self._end_if_done()
+        except Exception as error:  # noqa: BLE001 - see `received`
+            self._broke(error)
+
+    def _transmit(self) -> None:
+        poll, now = self.engine.core.poll_transmit, monotonic()
+        batch: list[bytes] = []
+        destination: SocketAddress | None = None
+        for _ in range(MOST_DATAGRAMS):
+            transmit = poll(now)
+            if transmit is None:
+                break
+            if transmit[1] != destination:
+                self._send(batch, destination)
+                batch, destination = [], transmit[1]
+            batch.append(transmit[0])
+        else:
+            self.wake()
+        self._send(batch, destination)
+
+    def _send(self, batch: list[bytes], destination: SocketAddress | None) -> None:
+        if not batch:
+            return
+        if self._answer is None:
+            self._socket.send(batch, None)
+        else:
+            self._socket.send(batch, destination, self._answer)
+
+    # Time.
+
+    def _on_alarm(self) -> None:
+        try:
+            due = self._alarm.went_off(self.engine.core)
+        except Exception as error:  # noqa: BLE001 - see `received`
+            self._broke(error)
+            return
+        if due:
+            self.turn()
+
+    def _beat(self) -> None:
+        """Once every interval: if nothing was heard, ask for a sign of life. It also keeps the ways through NATs open."""
+        self._beat_timer = self._loop.call_later(self._interval, self._beat)
+        if not self._heard and self.complete:
+            self.ping()
+        self._heard = False
+
+    def ping(self) -> None:
+        """Ask for a sign of life."""
+        try:
+            self.engine.core.send_ping(0)
+        except (ValueError, RuntimeError):
+            return
+        self.wake()
+
+    # The end.
+
+    def _end_if_done(self) -> None:
+        """Everyone has left: end once all that was sent has arrived."""
+        if self.streams.alive:
+            return
+        core = self.engine.core
+        arrived = not core.bytes_in_flight and not core.get_send_buffer_size()
+        timer = core.get_timer()
+        if not self.complete or (arrived and (timer is None or timer[0] != "pacing")):
+            self.fail(None)
+        elif self._patience is None:
+            self._patience = self._loop.call_later(LINGER, self.fail, None)
+
+    def _broke(self, error: Exception) -> None:
+        """The library, or a rule, gave up on what the peer sent."""
+        if self.over:
+            return
+        self._log.seldom("quic peer", WARN, "QUIC: ended the connection with %s: %s", self.peer, error)
+        broken = ConnectionAbortedError(f"the QUIC connection was ended: {error}")
+        try:
+            self.fail(broken, PROTOCOL_VIOLATION if isinstance(error, ProtocolError) else INTERNAL_ERROR)
+        except Exception:  # noqa: BLE001 - not even a farewell can be had of the engine
+            self._end(broken)
+
+    def _end(self, error: Exception | None) -> None:
+        if self.over:
+            return
+        self.over = True
+        self._alarm.cancel()
+        for timer in (self._beat_timer, self._planned, self._patience):
+            if timer is not None:
+                timer.cancel()
+        self.streams.failed(error)
+        self._owner.gone(self, error)

@@ -1,0 +1,269 @@
+"""The server's side: QUIC connections on the tunnel's UDP port, and their streams as pool connections.
+
+Packets are told apart by the connection ID that they are sent to, which this end gave; so a client whose address changes
+goes on. What begins a connection is taken from the addresses of known clients only. Addresses can be forged: where several
+handshakes from one are under way, the next has to repeat a token that was sent there (Retry, RFC 9000, 8.1.2).
+
+What always holds: what comes from outside is dropped or answered, and costs no more than one line in the log; connections
+and handshakes are limited in number, handshakes in time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from nodepass.errors import DialError
+from nodepass.log import WARN
+from nodepass.net.address import from_socket
+from nodepass.transport.base import Carriers
+from nodepass.transport.quic.connection import Connection
+from nodepass.transport.quic.datagrams import DatagramSocket
+from nodepass.transport.quic.identity import Identity
+from nodepass.transport.quic.library import Engine
+from nodepass.transport.quic.packets import Retries, is_long, parse_long
+from nodepass.transport.quic.settings import CID_SIZE, INITIAL_SIZE, SILENT_INTERVALS, Limits
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from nodepass.config import Tunables
+    from nodepass.log import Log
+    from nodepass.net.address import Address, SocketAddress
+    from nodepass.net.certificates import CertificateSource
+    from nodepass.transport.base import Link
+    from nodepass.transport.quic.datagrams import Ancillary
+    from nodepass.transport.quic.link import QuicLink
+    from nodepass.transport.quic.packets import Header
+
+MOST_CONNECTIONS: Final = 8
+"""Connections from one address: a client has one, and another when that died and this end does not know yet."""
+
+MOST_HANDSHAKES: Final = 64
+"""Handshakes under way at a time, from all addresses."""
+
+TRUSTED_HANDSHAKES: Final = 2
+"""Handshakes under way from one address before a token is asked for."""
+
+
+class QuicListener(Carriers):
+    """Takes pool connections over QUIC.
+
+    Args:
+        sockets: bound; owned from here on.
+        certificate: of this server.
+        most: pool connections that a client may have, besides the control channel.
+        knows: whether a client at this address has shaken hands.
+        accepted: called with each stream that has begun.
+        tunables: timeouts.
+        log: of the instance.
+
+    Raises:
+        ListenError: the certificate or its key is of a kind that cannot be used here.
+    """
+
+    def __init__(
+        self,
+        sockets: list[socket.socket],
+        certificate: CertificateSource,
+        most: int,
+        knows: Callable[[str], bool],
+        accepted: Callable[[Link], None],
+        tunables: Tunables,
+        log: Log,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._knows = knows
+        self._accepted = accepted
+        self._handshake_timeout = tunables.handshake_timeout
+        self._interval = tunables.report_interval
+        self._log = log
+        self._limits = Limits(most + 1, SILENT_INTERVALS * tunables.report_interval)
+        self._identity = Identity(certificate, self._limits.idle_timeout, log)
+        self._retries = Retries()
+        self._taken: dict[Connection, _Taken] = {}
+        self._by_cid: dict[bytes, Connection] = {}
+        self._of_source: Counter[str] = Counter()
+        self._handshakes: Counter[str] = Counter()
+        self._turning: dict[Connection, None] = {}
+        self._closed = False
+        self._empty = asyncio.Event()
+        self._sockets = [self._wrap(sock) for sock in sockets]
+
+    def close(self) -> None:
+        """Take no more connections and streams. A connection that carries links is let go when the last of them is gone."""
+        self._closed = True
+        for connection in tuple(self._taken):
+            connection.leave()
+        self._close_sockets()
+
+    def abort(self) -> None:
+        """Let go of everything now; the clients are told."""
+        self._closed = True
+        for connection in tuple(self._taken):
+            connection.fail(None)
+        self._close_sockets()
+
+    async def departed(self) -> None:
+        """See `nodepass.transport.base.Dialer`."""
+        await self._empty.wait()
+
+    def _close_sockets(self) -> None:
+        if self._closed and not self._taken:
+            self._empty.set()
+            for sock in self._sockets:
+                sock.close()
+
+    # Datagrams.
+
+    def _wrap(self, sock: socket.socket) -> DatagramSocket:
+        wrapped: DatagramSocket
+
+        def received(data: bytes, segment: int, address: SocketAddress, answer: Ancillary) -> None:
+            self._received(wrapped, data, segment, address, answer)
+
+        wrapped = DatagramSocket(sock, received, self._turn, self._writable, self._socket_failed)
+        return wrapped
+
+    def _received(self, sock: DatagramSocket, data: bytes, segment: int, address: SocketAddress, answer: Ancillary) -> None:
+        """Give datagrams to their connection: those that came in one piece are of one sender, and so of one connection."""
+        if is_long(data):
+            header = parse_long(data)
+            if header is None:
+                return
+            connection = self._by_cid.get(header.destination)
+            if connection is None and min(segment, len(data)) >= INITIAL_SIZE:
+                connection = self._begin(sock, header, address, answer)
+        else:
+            connection = self._by_cid.get(data[1 : 1 + CID_SIZE])
+        if connection is not None:
+            connection.received(data, segment, address)
+            self._turning[connection] = None
+
+    def _turn(self) -> None:
+        turning, self._turning = self._turning, {}
+        for connection in turning:
+            connection.turn()
+
+    def _writable(self) -> None:
+        for connection in self._taken:
+            connection.wake()
+
+    def _socket_failed(self, error: OSError) -> None:
+        self._log.seldom("quic send", WARN, "QUIC: cannot send: %s", error.strerror)
+
+    # What begins a connection.
+
+    def _begin(self, sock: DatagramSocket, header: Header, address: SocketAddress, answer: Ancillary) -> Connection | None:
+        peer = from_socket(address)
+        if self._closed or not header.initial or not self._knows(peer.ip) or len(header.destination) < CID_SIZE:
+            return None
+        first, retried = header.destination, None
+        if header.token and (before := self._retries.check(header, address)) is not None:
+            first, retried = before, header.destination
+        elif self._handshakes[peer.ip] >= TRUSTED_HANDSHAKES:
+            sock.send([self._retries.retry(header, address)], address, answer)
+            return None
+        if self._of_source[peer.ip] >= MOST_CONNECTIONS or self._handshakes.total() >= MOST_HANDSHAKES:
+            self._log.seldom("quic many", WARN, "QUIC: refused a connection from %s: there are too many", peer)
+            return None
+        return self._take(sock, peer, address, answer, header.destination, first, retried)
+
+    def _take(
+        self,
+        sock: DatagramSocket,
+        peer: Address,
+        address: SocketAddress,
+        answer: Ancillary,
+        destination: bytes,
+        first: bytes,
+        retried: bytes | None,
+    ) -> Connection:
+        identity = self._identity
+        configuration = identity.configuration(local=ip_address(peer.ip).is_loopback)
+        engine = Engine(
+            configuration,
+            self._limits,
+            first=first,
+            retried=retried,
+            fetch=identity.fetch_ticket,
+            keep=identity.keep_ticket,
+        )
+        connection = Connection(engine, sock, address, peer, self, interval=self._interval, log=self._log, answer=answer)
+        connection.streams.fingerprint = identity.fingerprint
+        timer = self._loop.call_later(self._handshake_timeout, connection.fail, DialError("the handshake took too long"))
+        self._taken[connection] = _Taken({destination, engine.first_cid}, timer)
+        self._by_cid[destination] = self._by_cid[engine.first_cid] = connection
+        self._of_source[peer.ip] += 1
+        self._handshakes[peer.ip] += 1
+        return connection
+
+    # What connections tell.
+
+    def established(self, connection: Connection) -> None:
+        """See `ConnectionOwner`."""
+        self._taken[connection].timer.cancel()
+        self._discount(self._handshakes, connection.peer.ip)
+        engine = connection.engine
+        self._log.debug(
+            "QUIC with %s: %s%s%s",
+            connection.peer,
+            engine.alpn,
+            ", resumed" if engine.resumed else "",
+            ", with early streams" if engine.early_accepted else "",
+        )
+
+    def stream_came(self, link: QuicLink) -> None:
+        """See `ConnectionOwner`."""
+        if self._closed:
+            link.abort()
+        else:
+            self._accepted(link)
+
+    def streams_available(self) -> None:
+        """See `ConnectionOwner`: a server opens none."""
+
+    def named(self, connection: Connection, cid: bytes) -> None:
+        """See `ConnectionOwner`."""
+        self._taken[connection].cids.add(cid)
+        self._by_cid[cid] = connection
+
+    def unnamed(self, cid: bytes) -> None:
+        """See `ConnectionOwner`."""
+        connection = self._by_cid.pop(cid, None)
+        if connection is not None:
+            self._taken[connection].cids.discard(cid)
+
+    def gone(self, connection: Connection, error: Exception | None) -> None:
+        """See `ConnectionOwner`."""
+        taken = self._taken.pop(connection)
+        taken.timer.cancel()
+        for cid in taken.cids:
+            self._by_cid.pop(cid, None)
+        self._discount(self._of_source, connection.peer.ip)
+        if not connection.complete:
+            self._discount(self._handshakes, connection.peer.ip)
+            if error is not None:
+                self._log.seldom("quic handshake", WARN, "QUIC handshake with %s: %s", connection.peer, error)
+        self._close_sockets()
+
+    @staticmethod
+    def _discount(counter: Counter[str], ip: str) -> None:
+        counter[ip] -= 1
+        if not counter[ip]:
+            del counter[ip]
+
+
+class _Taken(NamedTuple):
+    """What the listener keeps of a connection.
+
+    Args:
+        cids: connection IDs by which its packets are known.
+        timer: ends a handshake that takes too long.
+    """
+
+    cids: set[bytes]
+    timer: asyncio.TimerHandle
