@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 ALWAYS_ENCRYPTED = frozenset({PoolTransport.QUIC, PoolTransport.HTTP2})
 
+UNLIMITED_USERS = 65536
+"""Streams for users that a client may have open where `slot=0` sets no limit."""
+
 HTTP2_ALPN = ("h2",)
 """What a TLS connection agrees on before HTTP/2 (RFC 9113, 3.2)."""
 
@@ -116,4 +119,6 @@ def listen_for_quic(
     """
     from nodepass.transport.quic import QuicListener  # noqa: PLC0415
 
-    return QuicListener(sockets, certificate, config.max, knows, accepted, resources.tunables, resources.log)
+    # Those of users in progress are streams as well; how many wait idle is limited where they are taken in.
+    streams = config.max + (config.slot or UNLIMITED_USERS)
+    return QuicListener(sockets, certificate, streams, knows, accepted, resources.tunables, resources.log)

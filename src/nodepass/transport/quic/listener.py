@@ -55,7 +55,7 @@ class QuicListener(Carriers):
     Args:
         sockets: bound; owned from here on.
         certificate: of this server.
-        most: pool connections that a client may have, besides the control channel.
+        most: streams that a client may have open, besides the control channel.
         knows: whether a client at this address has shaken hands.
         accepted: called with each stream that has begun.
         tunables: timeouts.
