@@ -81,7 +81,9 @@ def test_a_reader_that_pauses_after_each_message_gets_them_all_and_the_end(run: 
     run(main())
 
 
-def test_crumbs_let_the_loop_turn(run: Run) -> None:
+def test_crumbs_let_the_loop_turn(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(message_link, "SLICE", 4096)
+
     async def main() -> None:
         peer, far = await joined()
         loop = asyncio.get_running_loop()

@@ -6,7 +6,7 @@ import asyncio
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from websockets.exceptions import InvalidHeader
+from websockets.exceptions import HeaderLineTooLong, InvalidHeader, RequestLineTooLong, TooManyHeaders
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
@@ -31,6 +31,13 @@ MOST_UPGRADES = 1024
 
 DISCARDED = 64 * 1024
 """Bytes that are read and forgotten behind a refusal, so that it arrives: closing on unread bytes would break it off."""
+
+TOO_LARGE: dict[type[Exception], HTTPStatus] = {
+    RequestLineTooLong: HTTPStatus.REQUEST_URI_TOO_LONG,
+    HeaderLineTooLong: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    TooManyHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+}
+"""Answers to requests that are over the library's own limits (RFC 9110 and 6585)."""
 
 HEAD_END = b"\r\n\r\n"
 VERSION_HEADER = "Sec-WebSocket-Version"
@@ -113,18 +120,18 @@ class _Upgrade:
         self._lower.abort()
 
     def _feed(self, data: bytes) -> None:
-        self._received += data
-        if len(self._received) > REQUEST_LIMIT:
-            status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-            self._refuse(self._protocol.reject(status, f"The request is over {REQUEST_LIMIT} bytes.\n"))
-            return
         protocol = self._protocol
-        protocol.receive_data(data)
+        protocol.receive_data(data[: REQUEST_LIMIT - len(self._received)])
+        self._received += data
         events = protocol.events_received()
-        if protocol.handshake_exc is not None:
-            self._refuse(protocol.reject(HTTPStatus.BAD_REQUEST, f"{protocol.handshake_exc}\n"))
+        problem = protocol.handshake_exc
+        if problem is not None:
+            self._refuse(protocol.reject(TOO_LARGE.get(type(problem), HTTPStatus.BAD_REQUEST), f"{problem}\n"))
         elif events and isinstance(events[0], Request):
             self._judge(events[0])
+        elif len(self._received) >= REQUEST_LIMIT:
+            status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            self._refuse(protocol.reject(status, f"The request is over {REQUEST_LIMIT} bytes.\n"))
 
     def _judge(self, request: Request) -> None:
         protocol = self._protocol

@@ -244,7 +244,7 @@ class MessageLink(Link):
         if answers and (self._lower.unsent <= HIGH_WATER or not codec.may_close):
             self._lower.write(answers)
         for payload in payloads:
-            if self._reading and not self._stash:
+            if self._reading:
                 self._receiver.data_received(memoryview(payload))
             elif self._ending is None:
                 self._stash.append(payload)
