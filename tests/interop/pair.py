@@ -28,6 +28,9 @@ client; and takes the next handshake for a pool connection. All ends well after 
 
 ATTEMPTS = 4
 
+HTTP2_TYPE = 3
+"""Of the parameter `type`."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -37,11 +40,13 @@ class Case:
         ours: which end is this project's: `server` or `client`.
         flow: `reverse` takes users in at the server, `forward` at the client.
         tls: mode of the server.
+        transport: `type` of the server.
     """
 
     ours: str
     flow: str
     tls: int = 0
+    transport: int = 0
 
     @property
     def ingress(self) -> str:
@@ -53,18 +58,30 @@ class Case:
         """Whether users come in at our end."""
         return self.ours == self.ingress
 
+    @property
+    def v1_ends_streams(self) -> bool:
+        """Whether a user's or a target's end comes through v1: over HTTP/2 a v1 server sends none, nor to v1's client."""
+        return self.transport != HTTP2_TYPE or self.ours == "server"
+
+    @property
+    def v1_cuts_streams(self) -> bool:
+        """Whether the last kilobytes before such an end may be missing: a v1 client drops them, to v1's server as well."""
+        return self.transport == HTTP2_TYPE
+
     def __str__(self) -> str:
-        return f"our-{self.ours}-{self.flow}-tls{self.tls}"
+        return f"our-{self.ours}-{self.flow}-tls{self.tls}" + (f"-type{self.transport}" if self.transport else "")
 
 
 ALL = [Case(*parts) for parts in itertools.product(("server", "client"), ("reverse", "forward"), (0, 1, 2))]
+HTTP2 = [Case(*parts) for parts in itertools.product(("server", "client"), ("reverse", "forward"), (1,), (HTTP2_TYPE,))]
 
 USELESS = Case("client", "reverse", 2)
 """A v1 server with certificate files takes in no users: not of a v1 client either. See `test_verify`."""
 
-CASES = [case for case in ALL if case != USELESS]
+CASES = [case for case in ALL if case != USELESS] + HTTP2
 PLAIN = [case for case in CASES if case.tls == 0]
 ENCRYPTED = [case for case in CASES if case.tls != 0]
+ENDING = [case for case in CASES if case.v1_ends_streams]
 
 
 class V1(Process):
@@ -112,7 +129,7 @@ class Pair:
         mode = 1 if case.flow == "reverse" else 2
         self.urls = {
             "server": f"server://{KEY}@{host}:{self.port}/{host}:{at['server']}"
-            f"?log=debug&mode={mode}&tls={case.tls}{files}{more['server']}",
+            f"?log=debug&mode={mode}&tls={case.tls}&type={case.transport}{files}{more['server']}",
             "client": f"client://{KEY}@{'localhost' if case.tls == 2 else host}:{self.port}/{host}:{at['client']}"
             f"?log=debug&mode=2&min=8{'&sni=localhost' if case.tls == 2 else ''}{more['client']}",
         }
