@@ -15,7 +15,7 @@ from nodepass.errors import DialError
 from nodepass.log import WARN, Log
 from nodepass.transport.websocket import WebSocketAcceptor, WebSocketDialer, acceptor
 from nodepass.transport.websocket.framing import ANSWER_LIMIT, REQUEST_LIMIT
-from tests.unit.transport.links import Notes, OnePair, attached, tcp_pair, tls_pair
+from tests.unit.transport.links import Notes, Ready, attached, tcp_pair, tls_pair
 from tests.unit.transport.test_link_conformance import turns
 from tests.unit.transport.websocket_peer import frame
 
@@ -238,7 +238,7 @@ class Dialling:
     async def open(self) -> Notes:
         """What the server hears, once it has heard the request."""
         near, far = await tcp_pair()
-        dialer = WebSocketDialer(OnePair(near), self._host, self._timeout, 3600, Log(WARN))
+        dialer = WebSocketDialer(Ready(near), self._host, self._timeout, 3600, Log(WARN))
         self.cancel = dialer.open(self._opened, self._failed)
         notes = attached(far)
         await notes.until(lambda: notes.data.endswith(b"\r\n\r\n"))

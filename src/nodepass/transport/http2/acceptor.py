@@ -137,8 +137,11 @@ class _ServerConnection(Connection):
     def _on_request(self, event: RequestReceived) -> None:
         stream_id = event.stream_id
         headers = dict(event.headers)
+        if self._stream(stream_id) is None:
+            # It was reset in the same breath.
+            return
         if self.closing:
-            self._h2.reset_stream(stream_id, ErrorCodes.REFUSED_STREAM)
+            self._reset(stream_id, ErrorCodes.REFUSED_STREAM)
         elif headers[b":method"] != METHOD:
             self._turn_away(event, HTTPStatus.METHOD_NOT_ALLOWED)
         elif headers.get(b":path") != PATH:
@@ -154,8 +157,7 @@ class _ServerConnection(Connection):
         """Answer, and want no more of the request."""
         self._log.seldom("http2 request", WARN, "A request of %s for no pool connection: %d", self.lower.remote, status)
         self._h2.send_headers(event.stream_id, _status(status), end_stream=True)
-        if event.stream_ended is None:
-            self._h2.reset_stream(event.stream_id, ErrorCodes.NO_ERROR)
+        self._reset(event.stream_id, ErrorCodes.NO_ERROR)
 
     def _on_data(self, event: DataReceived) -> None:
         timer = self._unopened.get(event.stream_id) if event.data else None

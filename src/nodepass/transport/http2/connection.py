@@ -62,6 +62,9 @@ LARGEST_WINDOW = 2**31 - 1
 FIRST_WINDOW = 2**16 - 1
 """What a connection's window begins with."""
 
+CLOSED = frozenset({ErrorCodes.NO_ERROR, ErrorCodes.CANCEL})
+"""With these, a peer that resets a stream has closed it. See `link`."""
+
 MOST_UNSENT = 1024 * 1024
 """Bytes that may wait in the lower link. Streams stop long before; what is more is answers to a peer that reads none."""
 
@@ -201,7 +204,7 @@ class Connection:
     def carry(self, link: Http2Link, data: bytes | bytearray | memoryview) -> int:
         """Send of `data` as much as there is room for; how much that was. Where it is not all, `room` is called later."""
         size = len(data)
-        stream = self._open_stream(link)
+        stream = self._stream(link.stream_id)
         if stream is None:
             return size
         if not self._pumping and (self._held or self._waiting):
@@ -256,25 +259,28 @@ class Connection:
 
     def end(self, link: Http2Link) -> None:
         """End the sending direction of a stream."""
-        if self._open_stream(link) is not None:
+        if self._stream(link.stream_id) is not None:
             self._h2.end_stream(link.stream_id)
             self._flush_soon()
 
     def reset(self, link: Http2Link, code: ErrorCodes) -> None:
         """Break a stream."""
-        if self._open_stream(link) is not None:
-            self._h2.reset_stream(link.stream_id, code)
+        self._reset(link.stream_id, code)
+
+    def _reset(self, stream_id: int, code: ErrorCodes) -> None:
+        if self._stream(stream_id) is not None:
+            self._h2.reset_stream(stream_id, code)
             self._flush_soon()
 
     def grant(self, link: Http2Link, count: int) -> None:
         """Let the peer send so many bytes more on a stream."""
-        if self._open_stream(link) is not None:
+        if self._stream(link.stream_id) is not None:
             self._h2.increment_flow_control_window(count, link.stream_id)
             self._flush_soon()
 
-    def _open_stream(self, link: Http2Link) -> H2Stream | None:
+    def _stream(self, stream_id: int) -> H2Stream | None:
         """h2's side of a stream; None where it is closed. h2 may know that before the event has been looked at."""
-        stream = None if self._gone else self._h2.streams.get(link.stream_id)
+        stream = None if self._gone else self._h2.streams.get(stream_id)
         return None if stream is None or stream.closed else stream
 
     def forget(self, link: Http2Link) -> None:
@@ -412,8 +418,14 @@ class Connection:
 
     def _on_stream_reset(self, event: StreamReset) -> None:
         link = self._links.get(event.stream_id)
-        if link is not None:
-            link.peer_reset(ConnectionResetError(f"the stream was reset: {_name(event.error_code or 0)}"))
+        if link is None:
+            return
+        code = event.error_code or ErrorCodes.NO_ERROR
+        error = ConnectionResetError(f"the stream was reset: {_name(code)}")
+        if code in CLOSED:
+            link.peer_closed(error)
+        else:
+            link.peer_reset(error)
 
     def _on_window(self, event: WindowUpdated) -> None:
         link = self._links.get(event.stream_id)

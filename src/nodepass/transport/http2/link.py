@@ -1,7 +1,11 @@
 """A link that is one stream of an HTTP/2 connection.
 
-END_STREAM ends a direction, RST_STREAM breaks both at once (RFC 9113, 5.1): so whoever sends one hears no end of the peer's
-any more, and does not wait for it.
+END_STREAM ends a direction, RST_STREAM both at once (RFC 9113, 5.1): so whoever sends one hears no end of the peer's any
+more, and does not wait for it. What it means is in its code:
+
+- CONNECT_ERROR: the stream is broken, as by a TCP reset (RFC 9113, 8.5). So are all that are not named here.
+- CANCEL and NO_ERROR: the peer has closed the stream. What it sent before is all it had to send, and it takes no more. A v1
+  client has no other way to end a stream; servers say it of a request whose answer is complete (RFC 9113, 8.1).
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ class Http2Link(StreamLink):
         stream_id: its number there.
     """
 
-    __slots__ = ("_closed", "_connection", "_refused", "_window", "stream_id")
+    __slots__ = ("_closed", "_connection", "_peer_closed", "_refused", "_window", "stream_id")
 
     def __init__(self, connection: Connection, stream_id: int) -> None:
         super().__init__(connection.lower.remote)
@@ -34,6 +38,7 @@ class Http2Link(StreamLink):
         self._window = ReceiveWindow()
         self._refused = False
         self._closed = False
+        self._peer_closed: Exception | None = None
         self.stream_id = stream_id
 
     @property
@@ -44,13 +49,27 @@ class Http2Link(StreamLink):
         self._closed = True
         super().peer_reset(error)
 
+    def peer_closed(self, error: Exception) -> None:
+        """The peer closed the stream: it has ended in order, and is broken by `error` if there is more to send."""
+        if self._queue:
+            self.peer_reset(error)
+            return
+        self._closed = True
+        self._peer_closed = error
+        self._connection.forget(self)
+        self.peer_ended()
+
     def padded(self, count: int) -> None:
         """So many bytes of padding came: they take from the window as well."""
         if not self._heard_end:
             self._consumed(count)
 
     def _carry(self, data: bytes | bytearray | memoryview) -> int:
-        return self._connection.carry(self, data)
+        if self._peer_closed is None:
+            return self._connection.carry(self, data)
+        self._write_ended = True
+        self._loop.call_soon(self.peer_reset, self._peer_closed)
+        return len(data)
 
     def _send_end(self) -> None:
         self._connection.end(self)
@@ -58,7 +77,7 @@ class Http2Link(StreamLink):
             self._reset(ErrorCodes.NO_ERROR)
 
     def _send_reset(self) -> None:
-        self._reset(ErrorCodes.CANCEL)
+        self._reset(ErrorCodes.CONNECT_ERROR)
 
     def _refuse(self) -> None:
         # What this side still has to send must arrive, and a reset ends that, too: until then the window holds the peer.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import struct
 from typing import TYPE_CHECKING
 
 import pytest
 from h2.errors import ErrorCodes
 from h2.events import DataReceived, ResponseReceived, StreamReset
+from hpack import Encoder
 from hyperframe.frame import (
     ContinuationFrame,
     DataFrame,
@@ -22,8 +25,9 @@ from hyperframe.frame import (
 
 from nodepass.transport.http2 import acceptor, connection
 from nodepass.transport.tls_link import TlsLink
-from tests.unit.transport.http2.ends import OPENING, REQUEST, Accepted, Bare, bare_client, encrypted
+from tests.unit.transport.http2.ends import OPENING, PREAMBLE, REQUEST, Accepted, Bare, bare_client, encrypted
 from tests.unit.transport.links import Notes, attached
+from tests.unit.transport.test_link_conformance import turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,6 +133,22 @@ def test_a_stream_that_ends_before_its_opening_byte_comes_to_nothing(run: Run) -
         await assert_serves(accepted, client)
 
     run(main())
+
+
+@pytest.mark.parametrize("path", ["/stream", "/elsewhere"])
+def test_requests_reset_in_the_same_breath_come_to_nothing(run: Run, path: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        accepted = Accepted()
+        client = await bare_client(accepted)
+        for body, end in ((b"", False), (OPENING, False), (OPENING, True), (OPENING + b"x", False)) * 20:
+            stream_id = client.request(headers=[*REQUEST[:-1], (":path", path)], body=body, end=end)
+            client.h2.reset_stream(stream_id, ErrorCodes.CANCEL)
+        client.flush()
+        await assert_serves(accepted, client)
+        assert len(accepted.links) == 1
+
+    run(main())
+    assert not lines(caplog)
 
 
 def test_a_stream_that_never_opens_is_reset_and_its_connection_let_go(run: Run, caplog: pytest.LogCaptureFixture) -> None:
@@ -400,5 +420,51 @@ def test_a_stream_closed_by_its_owner_is_forgotten_although_the_client_never_end
         assert client.data(stream_id) == b"bye"
         assert client.of(DataReceived, stream_id)
         await assert_serves(accepted, client)
+
+    run(main())
+
+
+def frames_at_random(chance: random.Random) -> bytes:
+    """A client's first bytes with some right frames and some that are anything."""
+    encoder = Encoder()
+    data = PREAMBLE + SettingsFrame(0).serialize()
+    for _ in range(chance.randrange(1, 40)):
+        stream_id = chance.choice((0, 1, 1, 3, 5, 2, 2**31 - 1))
+        if stream_id % 2 and chance.random() < 0.4:
+            frame = HeadersFrame(stream_id, encoder.encode(REQUEST), flags=["END_HEADERS"])
+            if chance.random() < 0.1:
+                frame.flags.add("END_STREAM")
+            data += frame.serialize()
+        elif stream_id % 2 and chance.random() < 0.4:
+            data += DataFrame(stream_id, OPENING + chance.randbytes(chance.randrange(100))).serialize()
+        else:
+            payload = chance.randbytes(chance.choice((0, 1, 4, 4, 5, 6, 8, 8, chance.randrange(200))))
+            kind, flags = chance.choice((*range(12), chance.randrange(256))), chance.choice((0, 1, 4, 5, 8, 32, 255))
+            data += struct.pack(">I", len(payload))[1:] + bytes((kind, flags)) + struct.pack(">I", stream_id) + payload
+    return data
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_frames_at_random_disturb_nobody_else(run: Run, seed: int) -> None:
+    async def main() -> None:
+        accepted = Accepted(timeout=0.05)
+        links = accepted.links
+        for number in range(25):
+            chance = random.Random(f"{seed} {number}")
+            near, far = await encrypted()
+            accepted.acceptor.accept(far, b"")
+            notes = attached(near)
+            near.write(frames_at_random(chance))
+            await turns(2)
+            for link in links:
+                attached(link)
+                link.write(chance.randbytes(100))
+                getattr(link, chance.choice(("write_eof", "close", "abort", "break_off", "pause_reading")))()
+            links.clear()
+            await turns(2)
+            near.write_eof()
+            await notes.until(lambda notes=notes: "eof" in notes.events or "lost" in notes.events)  # type: ignore[misc]
+        good = await bare_client(accepted)
+        await assert_serves(accepted, good)
 
     run(main())

@@ -6,7 +6,16 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from h2.events import DataReceived, RequestReceived, ResponseReceived, SettingsAcknowledged, WindowUpdated
+from h2.errors import ErrorCodes
+from h2.events import (
+    DataReceived,
+    RequestReceived,
+    ResponseReceived,
+    SettingsAcknowledged,
+    StreamEnded,
+    StreamReset,
+    WindowUpdated,
+)
 from h2.settings import SettingCodes
 from hyperframe.frame import DataFrame
 
@@ -304,5 +313,89 @@ def test_what_comes_before_an_answer_is_not_lost(run: Run) -> None:
         assert client.of(ResponseReceived, stream_id)
         assert notes.events == ["eof", "lost"]
         assert notes.error is None
+
+    run(main())
+
+
+@pytest.mark.parametrize("code", [ErrorCodes.CANCEL, ErrorCodes.NO_ERROR])
+def test_a_stream_that_the_peer_closed_has_ended_in_order(run: Run, code: ErrorCodes) -> None:
+    async def main() -> None:
+        accepted = Accepted()
+        client = await bare_client(accepted)
+        for paused in (False, True):
+            stream_id = client.request(body=OPENING + b"all there is")
+            client.flush()
+            link = (await accepted.until(len(accepted.links) + 1))[-1]
+            client.h2.reset_stream(stream_id, code)
+            client.flush()
+            await turns(2 if paused else 0)
+            notes = attached(link)
+            await notes.until(lambda notes=notes: "eof" in notes.events)  # type: ignore[misc]
+            assert notes.data == b"all there is"
+            assert notes.events == ["eof"]
+            if paused:
+                link.write_eof()
+                assert notes.events == ["eof", "lost"]
+                assert notes.error is None
+            else:
+                # It takes no more.
+                link.write(b"more")
+                link.write(b"and more")
+                assert notes.events == ["eof"]
+                await notes.until(lambda notes=notes: "lost" in notes.events)  # type: ignore[misc]
+                assert isinstance(notes.error, ConnectionResetError)
+
+    run(main())
+
+
+def test_a_stream_that_the_peer_closed_with_bytes_waiting_for_it_is_broken(run: Run) -> None:
+    async def main() -> None:
+        (link,), server = await asking({SettingCodes.INITIAL_WINDOW_SIZE: 1000})
+        notes = attached(link)
+        link.write(bytes(5000))
+        await server.until(lambda: len(server.data(1)) == 1000)
+        server.h2.reset_stream(1, ErrorCodes.CANCEL)
+        server.flush()
+        await notes.until(lambda: "lost" in notes.events)
+        assert isinstance(notes.error, ConnectionResetError)
+
+    run(main())
+
+
+@pytest.mark.parametrize("how", ["abort", "break_off"])
+def test_a_stream_that_is_broken_here_is_broken_there(run: Run, how: str) -> None:
+    async def main() -> None:
+        (link,), server = await asking({})
+        attached(link)
+        link.write(b"last words")
+        getattr(link, how)()
+        await server.until(lambda: server.of(StreamReset, 1))
+        assert server.data(1) == OPENING + b"last words"
+        (reset,) = server.of(StreamReset, 1)
+        assert isinstance(reset, StreamReset)
+        assert reset.error_code is ErrorCodes.CONNECT_ERROR
+
+    run(main())
+
+
+def test_what_a_peer_sends_on_a_closed_link_is_refused_behind_what_was_left(run: Run) -> None:
+    async def main() -> None:
+        (link,), server = await asking({SettingCodes.INITIAL_WINDOW_SIZE: 1000})
+        notes = attached(link)
+        link.write(bytes(2000))
+        link.close()
+        await server.until(lambda: len(server.data(1)) == 1000)
+        server.h2.send_data(1, b"is anybody there?")
+        server.flush()
+        await turns()
+        assert not server.of(StreamReset, 1)
+        server.h2.increment_flow_control_window(2000, 1)
+        server.flush()
+        await server.until(lambda: server.of(StreamReset, 1))
+        assert len(server.data(1)) == 2001
+        assert server.of(StreamEnded, 1)
+        assert notes.events == ["lost"]
+        assert notes.error is None
+        assert not notes.data
 
     run(main())
