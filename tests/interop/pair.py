@@ -37,11 +37,13 @@ class Case:
         ours: which end is this project's: `server` or `client`.
         flow: `reverse` takes users in at the server, `forward` at the client.
         tls: mode of the server.
+        type: pool transport.
     """
 
     ours: str
     flow: str
     tls: int = 0
+    type: int = 0
 
     @property
     def ingress(self) -> str:
@@ -54,7 +56,7 @@ class Case:
         return self.ours == self.ingress
 
     def __str__(self) -> str:
-        return f"our-{self.ours}-{self.flow}-tls{self.tls}"
+        return f"our-{self.ours}-{self.flow}-tls{self.tls}-type{self.type}"
 
 
 ALL = [Case(*parts) for parts in itertools.product(("server", "client"), ("reverse", "forward"), (0, 1, 2))]
@@ -62,9 +64,11 @@ ALL = [Case(*parts) for parts in itertools.product(("server", "client"), ("rever
 USELESS = Case("client", "reverse", 2)
 """A v1 server with certificate files takes in no users: not of a v1 client either. See `test_verify`."""
 
-CASES = [case for case in ALL if case != USELESS]
-PLAIN = [case for case in CASES if case.tls == 0]
-ENCRYPTED = [case for case in CASES if case.tls != 0]
+QUIC = [Case(*parts, type=1) for parts in itertools.product(("server", "client"), ("reverse", "forward"), (0, 1))]
+
+CASES = [case for case in ALL if case != USELESS] + QUIC
+PLAIN = [case for case in CASES if case.tls == 0 and case.type == 0]
+ENCRYPTED = [case for case in CASES if case.tls != 0 or case.type == 1]
 
 
 class V1(Process):
@@ -112,7 +116,7 @@ class Pair:
         mode = 1 if case.flow == "reverse" else 2
         self.urls = {
             "server": f"server://{KEY}@{host}:{self.port}/{host}:{at['server']}"
-            f"?log=debug&mode={mode}&tls={case.tls}{files}{more['server']}",
+            f"?log=debug&mode={mode}&tls={case.tls}&type={case.type}{files}{more['server']}",
             "client": f"client://{KEY}@{'localhost' if case.tls == 2 else host}:{self.port}/{host}:{at['client']}"
             f"?log=debug&mode=2&min=8{'&sni=localhost' if case.tls == 2 else ''}{more['client']}",
         }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.transport.links import PAIRS
+from tests.unit.transport.links import PAIRS, let_go
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -27,9 +27,15 @@ else:
 def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[object, object, None]], None]:
     """Runs a coroutine to its end."""
 
+    async def whole(work: Coroutine[object, object, None]) -> None:
+        try:
+            await work
+        finally:
+            let_go()
+
     def run(work: Coroutine[object, object, None]) -> None:
         with asyncio.Runner(loop_factory=request.param) as runner:
-            runner.run(work)
+            runner.run(whole(work))
 
     return run
 

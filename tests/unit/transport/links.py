@@ -6,9 +6,14 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING
 
-from nodepass.net.certificates import ClientTls, client_context, self_signed
+from nodepass.config import Tunables
+from nodepass.log import NONE, Log
+from nodepass.net.address import Address
+from nodepass.net.certificates import CertificateSource, ClientTls, client_context, self_signed
+from nodepass.transport.quic import QuicDialer, QuicListener
 from nodepass.transport.socket_link import Shared
 from nodepass.transport.tcp_link import TcpLink
+from nodepass.transport.tickets import Tickets
 from nodepass.transport.tls_link import TlsLink
 
 if TYPE_CHECKING:
@@ -114,4 +119,30 @@ async def encrypt(near: socket.socket, far: socket.socket) -> tuple[TlsLink, Tls
     return client, server
 
 
-PAIRS: dict[str, Pair] = {"tcp": tcp_pair, "tls": tls_pair}
+async def quic_pair() -> tuple[Link, Link]:
+    """Two ends of one stream; the first is the client. `let_go` ends what is left of the connection."""
+    loop = asyncio.get_running_loop()
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind(("127.0.0.1", 0))
+    sock.setblocking(False)
+    server = Address(*sock.getsockname())
+    tunables, log = Tunables(), Log(NONE)
+    far: asyncio.Future[Link] = loop.create_future()
+    listener = QuicListener([sock], CertificateSource(CERTIFICATE), 1, lambda _: True, far.set_result, tunables, log)
+    dialer = QuicDialer(server, ClientTls(client_context(verify=False), None), tunables, Tickets(), log)
+    near: asyncio.Future[Link] = loop.create_future()
+    dialer.open(near.set_result, near.set_exception)
+    _ENDS.extend((dialer, listener))
+    return await near, await far
+
+
+_ENDS: list[QuicDialer | QuicListener] = []
+
+
+def let_go() -> None:
+    """End what links of this test were streams of."""
+    while _ENDS:
+        _ENDS.pop(0).abort()
+
+
+PAIRS: dict[str, Pair] = {"tcp": tcp_pair, "tls": tls_pair, "quic": quic_pair}
