@@ -70,7 +70,12 @@ class Case:
         return f"our-{self.ours}-{self.flow}-{self.transport.name.lower()}-tls{self.tls}"
 
 
-MODES = ((PoolTransport.TCP, (0, 1, 2)), (PoolTransport.WEBSOCKET, (0, 1, 2)), (PoolTransport.HTTP2, (1,)))
+MODES = (
+    (PoolTransport.TCP, (0, 1, 2)),
+    (PoolTransport.QUIC, (0, 1)),
+    (PoolTransport.WEBSOCKET, (0, 1, 2)),
+    (PoolTransport.HTTP2, (1,)),
+)
 """Pool transports, each with its modes of TLS."""
 
 ALL = [
@@ -84,8 +89,8 @@ USELESS = [Case("client", "reverse", 2, transport) for transport in (PoolTranspo
 """A v1 server with certificate files takes in no users: not of a v1 client either. See `test_verify`."""
 
 CASES = [case for case in ALL if case not in USELESS]
-PLAIN = [case for case in CASES if case.tls == 0]
-ENCRYPTED = [case for case in CASES if case.tls != 0]
+ENCRYPTED = [case for case in CASES if case.tls != 0 or case.transport == PoolTransport.QUIC]
+PLAIN = [case for case in CASES if case not in ENCRYPTED]
 ENDING = [case for case in CASES if case.v1_ends_streams]
 
 
@@ -189,7 +194,7 @@ class Pair:
 
     def wait_for_users(self) -> None:
         """Wait until the end where users come in has bound their port and, with TLS, takes them."""
-        if not self.case.takes_users and self.case.tls:
+        if not self.case.takes_users and self.case in ENCRYPTED:
             self.v1.wait_for("fingerprint verified")
         wait_bound(self.users, "tcp")
         wait_bound(self.users, "udp")

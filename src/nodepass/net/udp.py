@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,11 +17,18 @@ SOCKET_BUFFER = 4 * 1024 * 1024
 """Bytes asked of the system for each direction of a shared socket; it may give less."""
 
 
+SO_SNDBUFFORCE = 32
+SO_RCVBUFFORCE = 33
+"""Linux: the same past the system's limit, for those who may (asm-generic/socket.h)."""
+
+
 def enlarge_buffers(sock: socket.socket) -> None:
     """Ask for room for bursts."""
-    with contextlib.suppress(OSError):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
+    for option, forced in ((socket.SO_RCVBUF, SO_RCVBUFFORCE), (socket.SO_SNDBUF, SO_SNDBUFFORCE)):
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER)
+            if sys.platform == "linux":
+                sock.setsockopt(socket.SOL_SOCKET, forced, SOCKET_BUFFER)
 
 
 class UdpSocket:

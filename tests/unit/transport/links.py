@@ -6,13 +6,17 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING
 
+from nodepass.config import Tunables
 from nodepass.errors import DialError
 from nodepass.log import WARN, Log
-from nodepass.net.certificates import ClientTls, client_context, self_signed
-from nodepass.transport.base import Dialer
+from nodepass.net.address import Address
+from nodepass.net.certificates import CertificateSource, ClientTls, client_context, self_signed
+from nodepass.transport.base import Carriers, Dialer
 from nodepass.transport.http2 import Http2Acceptor, Http2Dialer
+from nodepass.transport.quic import QuicDialer, QuicListener
 from nodepass.transport.socket_link import Shared
 from nodepass.transport.tcp_link import TcpLink
+from nodepass.transport.tickets import Tickets
 from nodepass.transport.tls_link import TlsLink
 from nodepass.transport.websocket import WebSocketAcceptor, WebSocketDialer
 
@@ -30,7 +34,7 @@ HTTP2_ALPN = ("h2",)
 HTTP2_CERTIFICATE = self_signed(HTTP2_ALPN)
 
 
-SHARED: list[Link] = []
+SHARED: list[Link | Carriers] = []
 """Connections that carry links, and outlive them for a while: `run` closes them at the end of a test."""
 
 
@@ -187,4 +191,28 @@ async def http2_pair() -> tuple[Link, Link]:
     return await opened(Http2Dialer(Ready(near), "none", log)), await accepted
 
 
-PAIRS: dict[str, Pair] = {"tcp": tcp_pair, "tls": tls_pair, "ws": ws_pair, "wss": wss_pair, "http2": http2_pair}
+async def quic_pair() -> tuple[Link, Link]:
+    """Two ends of one stream; the first is the client."""
+    loop = asyncio.get_running_loop()
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind(("127.0.0.1", 0))
+    sock.setblocking(False)
+    server = Address(*sock.getsockname())
+    tunables, log = Tunables(), Log(WARN)
+    far: asyncio.Future[Link] = loop.create_future()
+    listener = QuicListener([sock], CertificateSource(CERTIFICATE), 1, lambda _: True, far.set_result, tunables, log)
+    dialer = QuicDialer(server, ClientTls(client_context(verify=False), None), tunables, Tickets(), log)
+    near: asyncio.Future[Link] = loop.create_future()
+    dialer.open(near.set_result, near.set_exception)
+    SHARED.extend((dialer, listener))
+    return await near, await far
+
+
+PAIRS: dict[str, Pair] = {
+    "tcp": tcp_pair,
+    "tls": tls_pair,
+    "quic": quic_pair,
+    "ws": ws_pair,
+    "wss": wss_pair,
+    "http2": http2_pair,
+}

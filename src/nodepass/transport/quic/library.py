@@ -28,6 +28,7 @@ from qh3.quic.tls_bridge import QuicTlsBridge, QuicTlsBridgeError
 from qh3.tls import AlertDescription, Epoch
 
 from nodepass.protocol.signals import fingerprint
+from nodepass.transport.quic.nameless import install_initial_keys
 from nodepass.transport.quic.settings import CONNECTION_WINDOW, STREAM_WINDOW, UNIDIRECTIONAL
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class Engine(QuicConnection):
         limits: for the peer.
         first: destination connection ID of the packet that began it, at a server; after a Retry, the one before that.
         retried: the connection ID that a Retry gave, at a server that sent one.
+        nameless: the destination ID of the packet that began it, at a server whose client has no ID; see `nameless`.
         fetch: finds the session ticket of an identity, at a server.
         keep: called with each session ticket: one that the server gave, or at a server one that it gives.
     """
@@ -104,6 +106,7 @@ class Engine(QuicConnection):
         *,
         first: bytes | None = None,
         retried: bytes | None = None,
+        nameless: bytes | None = None,
         fetch: Callable[[bytes], SessionTicket | None] | None = None,
         keep: Callable[[SessionTicket], None] | None = None,
     ) -> None:
@@ -114,6 +117,9 @@ class Engine(QuicConnection):
             session_ticket_fetcher=fetch,
             session_ticket_handler=keep,
         )
+        if nameless is not None:
+            self.host_cid = nameless
+        self._nameless = nameless
         self._limits = limits
         self._distrust: str | None = None
         self.held: deque[Event] = deque()
@@ -245,6 +251,11 @@ class Engine(QuicConnection):
                 self._distrust = error.reason_phrase.replace(_UNACCEPTABLE, f"not valid for {name}, or not for servers")
             self.close(error.error_code, int(error.frame_type), error.reason_phrase)
 
+    def _learn_remote_source_cid(self, data: bytes) -> None:
+        super()._learn_remote_source_cid(data)
+        if self._nameless is not None and self._tls is not None:
+            self._tls.remote_initial_source_connection_id = b""
+
     def _create_core(self, remote_addr: SocketAddress, initial_dcid: bytes, now: float) -> None:
         configuration = self._configuration
         remembered = self._remembered_transport_parameters()
@@ -254,7 +265,7 @@ class Engine(QuicConnection):
             local_addr=("0.0.0.0", 0),  # noqa: S104 - a name for "here": nothing is bound to it
             remote_addr=remote_addr,
             source_cid=self.host_cid,
-            destination_cid=initial_dcid,
+            destination_cid=initial_dcid if self._nameless is None else b"",
             peer_address_validated=self._is_client or self._retry_source_connection_id is not None,
             active_connection_id_limit=2 if self._is_client else 8,
             max_datagram_size=configuration.max_datagram_size,
@@ -278,6 +289,8 @@ class Engine(QuicConnection):
             max_ack_delay=0.025,
             initial_time=now,
         )
+        if self._nameless is not None:
+            install_initial_keys(self._core, self._nameless)
         self._applied_transport_parameters = None
         self._pre_handshake_state_replayed = False
 

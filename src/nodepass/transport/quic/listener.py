@@ -134,7 +134,7 @@ class QuicListener(Carriers):
             header = parse_long(data)
             if header is None:
                 return
-            connection = self._by_cid.get(header.destination)
+            connection = self._by_cid.get(header.destination[:CID_SIZE])
             if connection is None and min(segment, len(data)) >= INITIAL_SIZE:
                 connection = self._begin(sock, header, address, answer)
         else:
@@ -170,33 +170,33 @@ class QuicListener(Carriers):
         if self._of_source[peer.ip] >= MOST_CONNECTIONS or self._handshakes.total() >= MOST_HANDSHAKES:
             self._log.seldom("quic many", WARN, "QUIC: refused a connection from %s: there are too many", peer)
             return None
-        return self._take(sock, peer, address, answer, header.destination, first, retried)
+        identity = self._identity
+        engine = Engine(
+            identity.configuration(local=ip_address(peer.ip).is_loopback),
+            self._limits,
+            first=first,
+            retried=retried,
+            nameless=None if header.source else header.destination,
+            fetch=identity.fetch_ticket,
+            keep=identity.keep_ticket,
+        )
+        return self._take(engine, sock, peer, address, answer, header.destination)
 
     def _take(
         self,
+        engine: Engine,
         sock: DatagramSocket,
         peer: Address,
         address: SocketAddress,
         answer: Ancillary,
         destination: bytes,
-        first: bytes,
-        retried: bytes | None,
     ) -> Connection:
-        identity = self._identity
-        configuration = identity.configuration(local=ip_address(peer.ip).is_loopback)
-        engine = Engine(
-            configuration,
-            self._limits,
-            first=first,
-            retried=retried,
-            fetch=identity.fetch_ticket,
-            keep=identity.keep_ticket,
-        )
         connection = Connection(engine, sock, address, peer, self, interval=self._interval, log=self._log, answer=answer)
-        connection.streams.fingerprint = identity.fingerprint
+        connection.streams.fingerprint = self._identity.fingerprint
         timer = self._loop.call_later(self._handshake_timeout, connection.fail, DialError("the handshake took too long"))
-        self._taken[connection] = _Taken({destination, engine.first_cid}, timer)
-        self._by_cid[destination] = self._by_cid[engine.first_cid] = connection
+        self._taken[connection] = _Taken(set(), timer)
+        for cid in (destination, engine.first_cid):
+            self.named(connection, cid)
         self._of_source[peer.ip] += 1
         self._handshakes[peer.ip] += 1
         return connection
@@ -228,14 +228,14 @@ class QuicListener(Carriers):
 
     def named(self, connection: Connection, cid: bytes) -> None:
         """See `ConnectionOwner`."""
-        self._taken[connection].cids.add(cid)
-        self._by_cid[cid] = connection
+        self._taken[connection].cids.add(cid[:CID_SIZE])
+        self._by_cid[cid[:CID_SIZE]] = connection
 
     def unnamed(self, cid: bytes) -> None:
         """See `ConnectionOwner`."""
-        connection = self._by_cid.pop(cid, None)
+        connection = self._by_cid.pop(cid[:CID_SIZE], None)
         if connection is not None:
-            self._taken[connection].cids.discard(cid)
+            self._taken[connection].cids.discard(cid[:CID_SIZE])
 
     def gone(self, connection: Connection, error: Exception | None) -> None:
         """See `ConnectionOwner`."""
@@ -261,7 +261,8 @@ class _Taken(NamedTuple):
     """What the listener keeps of a connection.
 
     Args:
-        cids: connection IDs by which its packets are known.
+        cids: the beginnings of the connection IDs by which its packets are known. One that the peer made up may be longer
+            than ours are, and packets do not tell.
         timer: ends a handshake that takes too long.
     """
 

@@ -60,6 +60,9 @@ class Carrier(Protocol):
     def resume(self) -> None:
         """Take events again, in another turn."""
 
+    def ping(self) -> None:
+        """Have the peer acknowledge soon."""
+
 
 class Streams:
     """The streams of one connection.
@@ -92,7 +95,7 @@ class Streams:
         self._blocked: dict[QuicLink, None] = {}
         self._ids = PeerIds()
         self._credit = Credit(engine)
-        self._breaking = Breaking(engine)
+        self._breaking = Breaking(engine, carrier)
         self.stall = Stall(carrier.resume, interval, log)
         self.alive = 0
         """Links that are not gone for their owners."""
