@@ -20,7 +20,7 @@ FLOORS = (
     {"errors", "log"},
     {"config", "protocol", "policy"},
     {"net"},
-    {"transport"},
+    {"transport", "master"},
     {"relay"},
     {"tunnel"},
     {"__init__", "__main__", "cli", "console", "demo", "runner"},
