@@ -9,7 +9,6 @@ from collections.abc import Mapping  # noqa: TC003 - whoever describes these typ
 from dataclasses import dataclass, field
 from datetime import datetime  # noqa: TC003 - see above
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Final
 
 API_KEY_ID: Final = "********"
@@ -17,8 +16,6 @@ API_KEY_ID: Final = "********"
 
 LONGEST_TEXT: Final = 256
 """Characters that an alias, and a tag's key or value, has at most."""
-
-NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Status(StrEnum):
@@ -120,7 +117,7 @@ class Instance:
     config: str = field(repr=False)
     restart: bool = True
     peer: Peer = Peer()
-    tags: Mapping[str, str] = NO_TAGS
+    tags: Mapping[str, str] = field(default_factory=dict)
     figures: Figures = Figures()
 
 

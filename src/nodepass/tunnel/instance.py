@@ -165,6 +165,25 @@ class Instance(ABC, Generic[ConfigT]):
             udp_sent=meter.udp_tx.total,
         )
 
+    def checkpoint(self) -> CheckPoint:
+        """The figures at this moment, as its CHECK_POINT line gives them.
+
+        Raises:
+            RuntimeError: it has not been started.
+        """
+        stats = self.stats
+        return CheckPoint(
+            mode=stats.mode,
+            ping=round(stats.ping * 1000),
+            pool=stats.pool,
+            tcps=stats.tcp_sessions,
+            udps=stats.udp_sessions,
+            tcp_received=stats.tcp_received,
+            tcp_sent=stats.tcp_sent,
+            udp_received=stats.udp_received,
+            udp_sent=stats.udp_sent,
+        )
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self
@@ -285,16 +304,4 @@ class Instance(ABC, Generic[ConfigT]):
 
     def _log_checkpoint(self) -> None:
         """Write the line that front ends read."""
-        stats = self.stats
-        checkpoint = CheckPoint(
-            mode=stats.mode,
-            ping=round(stats.ping * 1000),
-            pool=stats.pool,
-            tcps=stats.tcp_sessions,
-            udps=stats.udp_sessions,
-            tcp_received=stats.tcp_received,
-            tcp_sent=stats.tcp_sent,
-            udp_received=stats.udp_received,
-            udp_sent=stats.udp_sent,
-        )
-        self._log.event(checkpoint.format())
+        self._log.event(self.checkpoint().format())

@@ -13,7 +13,6 @@ from nodepass.master.api.docs import DOCUMENT, PAGE, docs_routes
 from nodepass.master.api.edge import Edge, KeyCheck
 from nodepass.master.api.events import event_routes
 from nodepass.master.api.instances import instance_routes
-from nodepass.master.api.json_body import LONGEST_BODY
 from nodepass.master.api.machine import machine_routes
 from nodepass.master.api.texts import InstanceTexts
 
@@ -74,7 +73,6 @@ def make_routes(prefix: str, parts: Parts) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        max_body_size=LONGEST_BODY,
         # It would cost time in every request, and hand requests to whatever exporter the environment names.
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False},
     )

@@ -58,7 +58,22 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 class JsonRequest(Request):
-    """A request whose body is JSON."""
+    """A request whose body is JSON, and not too large."""
+
+    async def body(self) -> bytes:
+        """Read the body, as long as it is not too large."""
+        if not hasattr(self, "_body"):
+            too_large = HTTPException(413, f"the body is too large: expected {LONGEST_BODY} bytes at most")
+            length = self.headers.get("content-length", "")
+            if length.isdecimal() and int(length) > LONGEST_BODY:
+                raise too_large
+            body = bytearray()
+            async for chunk in self.stream():
+                body += chunk
+                if len(body) > LONGEST_BODY:
+                    raise too_large
+            self._body = bytes(body)
+        return self._body
 
     async def json(self) -> Any:
         """Parse the body; what is wrong with it becomes the answer."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tests.unit.master.api.fake import FakeCore
 
 FIRST = "00000001"
+OTHER_URL = "client://127.0.0.1:7000/127.0.0.1:8080?mode=1"
 KEY_ENTRY = f"/instances/{API_KEY_ID}"
 
 MEMBERS = [
@@ -101,7 +102,7 @@ BAD_BODIES: list[tuple[bytes, str]] = [
     (b"\xff", "the body is not UTF-8"),
     (b"[]", "the body: input should be"),
     (b'"text"', "the body: input should be"),
-    (b"null", "the body: field required"),
+    (b"null", "the body: input should be"),
     (b"[" * 200_000, "the body is nested too deep"),
     (b'{"url": NaN}', "the body is not JSON: it has no NaN"),
     (b'{"url": "a", "url": "b"}', "the body gives 'url' more than once"),
@@ -178,11 +179,10 @@ async def test_a_wrong_change_changes_nothing(api: httpx.AsyncClient, core: Fake
 
 
 async def test_replace_url(api: httpx.AsyncClient) -> None:
-    url = "client://127.0.0.1:7000/127.0.0.1:8080?mode=1"
-    answer = await api.put(f"/instances/{FIRST}", json={"url": url})
+    answer = await api.put(f"/instances/{FIRST}", json={"url": OTHER_URL})
     assert answer.status_code == 200
-    assert (answer.json()["url"], answer.json()["type"]) == (url, "client")
-    error_of(await api.put(f"/instances/{FIRST}", json={"url": url}), 409)
+    assert (answer.json()["url"], answer.json()["type"]) == (OTHER_URL, "client")
+    error_of(await api.put(f"/instances/{FIRST}", json={"url": OTHER_URL}), 409)
 
 
 async def test_delete(api: httpx.AsyncClient, core: FakeCore) -> None:
@@ -191,7 +191,7 @@ async def test_delete(api: httpx.AsyncClient, core: FakeCore) -> None:
     assert [instance.id for instance in core.all()] == ["00000002"]
 
 
-@pytest.mark.parametrize("id_", ["ffffffff", "*", "%00", "../instances", "x" * 5000, "%F0%9F%92%A9"])
+@pytest.mark.parametrize("id_", ["ffffffff", "*", "%00", "x" * 5000, "%F0%9F%92%A9"])
 async def test_an_unknown_id_is_404(api: httpx.AsyncClient, id_: str) -> None:
     path = f"/instances/{id_}"
     error_of(await api.get(path), 404)
@@ -205,7 +205,7 @@ async def test_what_cannot_be_stored_is_refused_and_reads_go_on(api: httpx.Async
     said = "the state cannot be written: no space left on device"
     assert error_of(await api.post("/instances", json={"url": URL}), 503) == said
     assert error_of(await api.patch(f"/instances/{FIRST}", json={}), 503) == said
-    assert error_of(await api.put(f"/instances/{FIRST}", json={"url": URL}), 503) == said
+    assert error_of(await api.put(f"/instances/{FIRST}", json={"url": OTHER_URL}), 503) == said
     assert error_of(await api.delete(f"/instances/{FIRST}"), 503) == said
     assert (await api.get("/instances")).status_code == 200
 
