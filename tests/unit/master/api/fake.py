@@ -113,9 +113,7 @@ class FakeCore:
         instance = self.get(id)
         self._store()
         named = {
-            name: value
-            for name in ("alias", "restart", "peer", "tags")
-            if (value := getattr(change, name)) is not None
+            name: value for name in ("alias", "restart", "peer", "tags") if (value := getattr(change, name)) is not None
         }
         instance = replace(instance, **named)
         if change.action is Action.TOGGLE_RESTART:
