@@ -12,6 +12,7 @@ What always holds:
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -25,7 +26,7 @@ from nodepass.master.identity import MasterIdentity, new_master
 from nodepass.master.instance_url import read_instance_url
 from nodepass.master.model import Action, EventType, Instance, Status
 from nodepass.master.processes import Processes
-from nodepass.master.store import Store
+from nodepass.master.store import Store, state_folder
 from nodepass.master.supervised import Supervised, Surroundings
 from nodepass.master.totals import TotalsSaver
 from nodepass.net.tasks import Tasks
@@ -49,19 +50,19 @@ class Instances:
     Args:
         config: of the master.
         tunables: the NP_* settings, of which instances have the same.
-        folder: where the state is kept.
         log: of the master.
+        folder: where the state is kept; NP_STATE_DIR, or the platform's folder for a user's data, unless given.
     """
 
     master: MasterIdentity
     """Who this master is; there from `open` on."""
 
-    def __init__(self, config: MasterConfig, tunables: Tunables, folder: Path, log: Log) -> None:
+    def __init__(self, config: MasterConfig, tunables: Tunables, log: Log, folder: Path | None = None) -> None:
         self.events = EventHub(self.all)
         self._config = config
         self._tunables = tunables
         self._log = log
-        self._store = Store(folder, log)
+        self._store = Store(state_folder(os.environ) if folder is None else folder, log)
         self._processes = Processes(self._store.processes_lock, log)
         self._tasks = Tasks(log)
         self._changes: set[asyncio.Task[Any]] = set()
@@ -103,17 +104,20 @@ class Instances:
         self._tasks.start(self._look_after_for_ever(), "look at instances in error")
 
     async def close(self) -> None:
-        """Tell all readers, stop all instances, and save what they counted."""
+        """Tell all readers, stop all instances, and save what they counted. Nothing happens the second time."""
+        if self._closed:
+            return
         self._closed = True
         self.events.close()
         await asyncio.gather(*map(self._close_one, self._supervised.values()))
         await self._processes.close()
         await self._tasks.cancelled()
         await asyncio.gather(*self._changes, return_exceptions=True)
-        try:
-            await self._store.save_totals(self.all())
-        except StateError as error:
-            self._log.error("The last byte counts are lost: %s", error)
+        if self._supervised:
+            try:
+                await self._store.save_totals(self.all())
+            except StateError as error:
+                self._log.error("The last byte counts are lost: %s", error)
         await self._store.close()
 
     async def _close_one(self, supervised: Supervised) -> None:
@@ -126,21 +130,21 @@ class Instances:
         """Every instance, as it is now, in the order in which they were made."""
         return [supervised.instance for supervised in self._supervised.values()]
 
-    def get(self, instance_id: str) -> Instance:
+    def get(self, id: str) -> Instance:  # noqa: A002 - what it is called everywhere
         """One instance, as it is now.
 
         Raises:
             UnknownInstanceError: there is none with this ID.
         """
-        return self._find(instance_id).instance
+        return self._find(id).instance
 
-    def pid(self, instance_id: str) -> int | None:
+    def pid(self, id: str) -> int | None:  # noqa: A002 - see above
         """Process ID of an instance; None while it has no process.
 
         Raises:
             UnknownInstanceError: there is none with this ID.
         """
-        return self._find(instance_id).pid
+        return self._find(id).pid
 
     async def create(self, url: str, alias: str = "") -> Instance:
         """Make an instance, and start it. That it cannot run, as with a port that is taken, its status shows later.
@@ -151,7 +155,7 @@ class Instances:
         """
         return await self._finished(self._create(url, alias))
 
-    async def change(self, instance_id: str, change: Change) -> Instance:
+    async def change(self, id: str, change: Change) -> Instance:  # noqa: A002 - see above
         """Change an instance: first what is stored, then the action.
 
         Raises:
@@ -160,9 +164,9 @@ class Instances:
             StateError: it cannot be stored.
         """
         check_change(change)
-        return await self._finished(self._change(instance_id, change))
+        return await self._finished(self._change(id, change))
 
-    async def replace_url(self, instance_id: str, url: str) -> Instance:
+    async def replace_url(self, id: str, url: str) -> Instance:  # noqa: A002 - see above
         """Stop an instance, give it another URL, and start it.
 
         Raises:
@@ -171,16 +175,16 @@ class Instances:
             SameUrlError: it is the one that it has.
             StateError: it cannot be stored.
         """
-        return await self._finished(self._replace_url(instance_id, url))
+        return await self._finished(self._replace_url(id, url))
 
-    async def delete(self, instance_id: str) -> None:
+    async def delete(self, id: str) -> None:  # noqa: A002 - see above
         """Stop an instance, and forget it.
 
         Raises:
             UnknownInstanceError: there is none with this ID.
             StateError: that it is gone cannot be stored.
         """
-        await self._finished(self._delete(instance_id))
+        await self._finished(self._delete(id))
 
     # How that is done.
 

@@ -6,8 +6,8 @@ What always holds:
 
 - A method that changes something returns once it is on the disk (WAL, `synchronous=FULL`), or raises `StateError` and has
   changed nothing. What works again later, such as a disk that was full, is simply tried anew by the next change.
-- `kept` is what has been written. A file that cannot be opened any more, or is not the one that was opened, is
-  written anew from that: no change goes to a file that nobody will find.
+- `kept` is what has been written. After an error, and where the file is not the one that was opened any more, all of it is
+  written anew: no change goes to a file that nobody will find, or that lacks others.
 - A file that is damaged is never deleted or written to, but renamed.
 """
 
@@ -53,6 +53,7 @@ class StateFile:
         self.backup = folder / BACKUP
         self.kept = State(None, {})
         self._log = log
+        self._opened = False
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
 
@@ -66,6 +67,7 @@ class StateFile:
         """
         try:
             self.kept = self._open_or_recover()
+            self._opened = True
         except (OSError, sqlite3.Error) as error:
             raise StateError(f"the state in {self.path} cannot be opened: {_reason(error)}") from None
         return self.kept
@@ -100,7 +102,7 @@ class StateFile:
             DamagedError: it is damaged.
         """
         try:
-            return state_tables.read(self._connect())
+            state = state_tables.read(self._connect())
         except DamagedError:
             self._disconnect()
             raise
@@ -110,6 +112,8 @@ class StateFile:
                 raise
             self._log.error("The state in %s can only be read: %s", self.path, _reason(error))
             return self._read_only()
+        self._identity = self._identity_now()
+        return state
 
     def _read_only(self) -> State:
         # Without its -wal file, the file is whole and SQLite needs no other beside it.
@@ -127,7 +131,7 @@ class StateFile:
         except BaseException:
             connection.close()
             raise
-        self._connection, self._identity = connection, self._identity_now()
+        self._connection = connection
         return connection
 
     def _disconnect(self) -> None:
@@ -212,20 +216,21 @@ class StateFile:
         try:
             work(self._connected())
         except (OSError, sqlite3.Error, DamagedError) as error:
-            # What is open may be of no use any more, as after a disk was taken away: the next time begins anew.
+            # What is open may be of no use any more, as after the disk was taken away.
             self._disconnect()
             raise StateError(f"the state in {self.path} cannot be written: {_reason(error)}") from None
 
     def _connected(self) -> sqlite3.Connection:
-        """Give a connection to the file that has the name, written anew if it is another one than before."""
+        """Give a connection to the file that has the name, with all in it that is kept."""
+        if not self._opened:
+            raise StateError("the state has not been opened")
         if self._connection is not None and self._identity_now() == self._identity:
             return self._connection
-        before = self._identity
         self._disconnect()
         connection = self._connect()
-        if self._identity != before:
-            self._log.warning("The state in %s is written anew", self.path)
-            _in_transaction(connection, lambda: state_tables.write_anew(connection, self.kept))
+        _in_transaction(connection, lambda: state_tables.write_anew(connection, self.kept))
+        self._identity = self._identity_now()
+        self._log.info("The state in %s has been written anew", self.path)
         return connection
 
 

@@ -102,7 +102,7 @@ class Store:
         await self._run(self._file.back_up)
 
     async def close(self) -> None:
-        """Let go of the folder."""
+        """Let go of the folder, whether it was opened or not."""
         await self._run(self._close)
         self._thread.shutdown()
 
@@ -124,3 +124,4 @@ class Store:
         self._file.close()
         if self._lock is not None:
             os.close(self._lock)
+            self._lock = None
