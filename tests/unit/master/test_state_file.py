@@ -26,7 +26,7 @@ from nodepass.master.store import Store, state_folder
 from tests.harness.process import SOURCE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 MASTER = MasterRow("0123456789abcdef", Secret("f" * 32), "the master")
@@ -217,14 +217,15 @@ def test_a_full_disk_refuses_changes_and_recovers(file: StateFile, tmp_path: Pat
     file.save(instance(1))
     before = State(file.kept.master, dict(file.kept.instances))
     with full_disk(100):
-        for change in (
+        changes: list[Callable[[], object]] = [
             lambda: file.save(instance(2)),
             lambda: file.save(instance(1, alias="changed")),
             lambda: file.remove(instance(1).id),
             lambda: file.save_totals([instance(1, tcprx=7)]),
             lambda: file.save_master(replace(MASTER, alias="changed")),
             file.back_up,
-        ):
+        ]
+        for change in changes:
             with pytest.raises(StateError, match="cannot be written"):
                 change()
         assert file.kept == before
