@@ -15,6 +15,7 @@
     └── MasterError              a master cannot do what it was asked to; nothing has changed
         ├── UnknownInstanceError no instance has this ID
         ├── SameUrlError         the URL is the one that it has
+        ├── ProcessError         a process cannot be started
         └── StateError           the state cannot be written or opened; what is in memory can be read all the same
 """
 
@@ -98,6 +99,10 @@ class UnknownInstanceError(MasterError):
 
 class SameUrlError(MasterError):
     """An instance has this URL already."""
+
+
+class ProcessError(MasterError):
+    """A process of an instance, or the one that starts them all, cannot be started."""
 
 
 class StateError(MasterError):

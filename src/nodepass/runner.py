@@ -34,9 +34,10 @@ def run_url(url: str) -> int:
     Raises:
         ConfigError: the URL, the environment or a file they name is wrong; nothing has been bound.
     """
-    instance = _make(url)
-    _show_url(instance.config)
-    return run(_until_signalled(instance))
+    tunables = Tunables.from_environment(os.environ)
+    instance = make_instance(url, tunables, make_logger())
+    show_url(instance.config)
+    return run(until_signalled(instance))
 
 
 def run(main_task: Coroutine[Any, Any, int]) -> int:
@@ -54,13 +55,16 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return new_event_loop
 
 
-def _make(url: str) -> Instance[Any]:
+def make_instance(url: str, tunables: Tunables, logger: logging.Logger) -> Instance[Any]:
+    """Make what a URL describes.
+
+    Raises:
+        ConfigError: the URL is wrong.
+    """
     if url.lower().startswith(f"{Mode.MASTER}://"):
         # Before the rest is read: there is no use in correcting a URL that will be refused.
         raise ConfigError("mode", Mode.MASTER.value, "not part of this version; expected server or client")
     config = parse_url(url)
-    tunables = Tunables.from_environment(os.environ)
-    logger = make_logger()
     if isinstance(config, ServerConfig):
         from nodepass.tunnel.server import Server  # noqa: PLC0415 - a client does not need it
 
@@ -72,15 +76,23 @@ def _make(url: str) -> Instance[Any]:
     raise AssertionError(config.scheme)
 
 
-def _show_url(config: ServerConfig | ClientConfig) -> None:
+def show_url(config: ServerConfig | ClientConfig) -> None:
     """Let `ps` show what this process runs, without the key."""
     from setproctitle import setproctitle  # noqa: PLC0415 - the demo does not need it
 
     setproctitle(f"nodepass {to_url(config, with_secret=False)}")
 
 
-async def _until_signalled(instance: Instance[Any]) -> int:
-    """Run the instance; the first signal drains it, a second one ends the process at once."""
+async def until_signalled(instance: Instance[Any], started: Callable[[], object] = lambda: None) -> int:
+    """Run the instance; the first signal drains it, a second one ends the process at once.
+
+    Args:
+        instance: what to run.
+        started: called once it has been started.
+
+    Raises:
+        ConfigError: a file that the URL names is no good.
+    """
     loop = asyncio.get_running_loop()
     signalled = asyncio.Event()
 
@@ -93,6 +105,7 @@ async def _until_signalled(instance: Instance[Any]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, on_signal, number)
     await instance.start()
+    started()
     # What has been made so far lives as long as the process: the collector need not look at it again and again.
     gc.freeze()
     await signalled.wait()

@@ -147,36 +147,36 @@ class Master:
         address = self.config.address
         ips = await resolver.resolve(address.host) if address.host else ()
         sockets = bind(ips, address.port, socket.SOCK_STREAM)
-        instances = Instances(self.config, self._tunables, self._log)
         try:
-            await instances.open()
-            machine = System()
-            sampling = self._tasks.start(machine.keep_sampling(), "sampling")
-            parts = Parts(instances, Info(self.config, machine), Tcping(resolver, self._log), Metrics(), self._log)
-            web = WebServer(
-                make_app(self.config.prefix, parts), self._certificate, self._tunables.shutdown_timeout, self._log
-            )
-            await self._serve(web, instances, sockets)
-            sampling.cancel()
+            instances = Instances(self.config, self._tunables, self._log)
+            try:
+                await instances.open()
+                await self._serve(instances, resolver, sockets)
+            finally:
+                await instances.close()
         finally:
             for sock in sockets:
                 sock.close()
-            await instances.close()
 
-    async def _serve(self, web: WebServer, instances: Instances, sockets: list[socket.socket]) -> None:
-        """Serve until `stop`; then the event streams end, which lets the web server end."""
-        serving = asyncio.ensure_future(web.serve(sockets))
-        stopping = asyncio.ensure_future(self._stopping.wait())
+    async def _serve(self, instances: Instances, resolver: Resolver, sockets: list[socket.socket]) -> None:
+        machine = System()
+        parts = Parts(instances, Info(self.config, machine), Tcping(resolver, self._log), Metrics(), self._log)
+        grace = self._tunables.shutdown_timeout
+        web = WebServer(make_app(self.config.prefix, parts), self._certificate, grace, self._log)
+        sampling = self._tasks.start(machine.keep_sampling(), "sampling")
+        serving = self._tasks.start(web.serve(sockets), "web server")
         listening = asyncio.ensure_future(web.listening.wait())
+        stopping = asyncio.ensure_future(self._stopping.wait())
         try:
             await asyncio.wait((serving, listening), return_when=asyncio.FIRST_COMPLETED)
             scheme = "http" if self._certificate is None else "https"
-            self._log.info("API at %s://%s%s/v1", scheme, self.config.address, self.config.prefix)
+            self._log.info("API at %s://%s%s", scheme, self.config.address, self.config.prefix)
             self._is_ready.set()
             await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
             web.stop()
+            # Both at a time: the event streams end with the one, and without them the other would wait for their readers.
             await asyncio.gather(serving, instances.close())
         finally:
             self._is_ready.clear()
-            listening.cancel()
-            stopping.cancel()
+            for task in (sampling, listening, stopping):
+                task.cancel()

@@ -21,11 +21,14 @@ class Identity(Protocol):
 
     @property
     def api_key(self) -> Secret:
-        """The key in force: ask anew for each request."""
+        """The key in force."""
 
     @property
     def alias(self) -> str:
         """A name for people."""
+
+    def accepts(self, key: str) -> bool:
+        """Whether this is the key in force, in constant time."""
 
     async def rename(self, alias: str) -> None:
         """Give the master another alias.

@@ -28,6 +28,9 @@ class FakeIdentity:
         self.alias = ""
         self._events = events
 
+    def accepts(self, key: str) -> bool:
+        return key == self.api_key.reveal()
+
     async def rename(self, alias: str) -> None:
         self.alias = alias
 
