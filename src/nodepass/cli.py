@@ -45,7 +45,7 @@ def banner() -> str:
     urls = (
         " server://<key>@<address>/<target>?…",
         " client://<key>@<address>/<target>?…",
-        " master://…  not in this version",
+        " master://<address>/<prefix>?…",
     )
     bar = "─" * BANNER_WIDTH
     return "\n".join(
@@ -158,6 +158,7 @@ def main(ctx: click.Context) -> None:
       nodepass "server://KEY@:10101/:8080?tls=1&mode=1"      at the public end
       nodepass "client://KEY@HOST:10101/127.0.0.1:80?mode=2" behind NAT
       nodepass "client://:15432/db.internal:5432?mode=1"     one end only
+      nodepass "master://:9090/api?tls=1"                    a REST API that runs them
 
     Users of HOST:8080 then reach the web server behind NAT. KEY is a secret
     that both ends share. Quote the URL, or the shell takes its & and ? for
@@ -188,7 +189,7 @@ def run_url(arguments: tuple[str, ...]) -> None:
         raise BadInputError(f"expected one URL, in quotes; got {len(arguments)} arguments")
     if "://" not in arguments[0]:
         commands = ", ".join(main.commands)
-        raise BadInputError(f"expected a URL that begins with server:// or client://, or a command: {commands}")
+        raise BadInputError(f"expected a URL that begins with server://, client:// or master://, or a command: {commands}")
     from nodepass import runner  # noqa: PLC0415 - see the top
 
     sys.exit(runner.run_url(arguments[0]))

@@ -17,7 +17,7 @@ PACKAGE = Path(nodepass.__file__).parent
 PAGE = Path(__file__).parents[2] / "docs" / "architecture.md"
 
 FLOORS = (
-    {"errors", "log"},
+    {"errors", "log", "version"},
     {"config", "protocol", "policy"},
     {"net"},
     {"transport", "master"},

@@ -6,8 +6,8 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from nodepass import __version__
 from nodepass.master import system
+from nodepass.version import __version__
 
 if TYPE_CHECKING:
     from nodepass.config import MasterConfig

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, FastAPI
 
-from nodepass import __version__
 from nodepass.master.api.answers import handle_errors
 from nodepass.master.api.docs import DOCUMENT, PAGE, docs_routes
 from nodepass.master.api.edge import Edge, KeyCheck
@@ -15,6 +14,7 @@ from nodepass.master.api.events import event_routes
 from nodepass.master.api.instances import instance_routes
 from nodepass.master.api.machine import machine_routes
 from nodepass.master.api.texts import InstanceTexts
+from nodepass.version import __version__
 
 if TYPE_CHECKING:
     from nodepass.log import Log
