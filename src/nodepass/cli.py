@@ -76,7 +76,7 @@ class UrlGroup(click.Group):
         """Make the process fit to run, if it is one of its own, and run it."""
         if args is None:
             _open_missing_streams()
-            if any("://" in argument for argument in sys.argv[1:]):
+            if any("://" in argument for argument in sys.argv[1:]) or sys.argv[1:2] == ["ctl"]:
                 _hide_arguments()
         return super().main(args, *others, **extra)
 
@@ -124,7 +124,7 @@ def _open_missing_streams() -> None:
 
 
 def _hide_arguments() -> None:
-    """Take the key out of what `ps` shows of this process; a URL that has been read comes back later, without it.
+    """Take keys out of what `ps` shows of this process; a URL that has been read comes back later, without it.
 
     Before the imports that take most of the time of a start.
     """
@@ -219,6 +219,19 @@ def demo(seconds: float | None) -> None:
     from nodepass.demo import run_demo  # noqa: PLC0415 - see the top
 
     sys.exit(runner.run(run_demo(seconds)))
+
+
+@main.command(
+    short_help="Use a master's API.",
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def ctl(arguments: tuple[str, ...]) -> None:
+    """Do something with the instances of a master: `nodepass ctl --help` tells more."""
+    from nodepass.ctl.commands import run_ctl  # noqa: PLC0415 - see the top
+
+    sys.exit(run_ctl(list(arguments)))
 
 
 @main.command(short_help="List the URL's parameters and the NP_* variables.")

@@ -17,13 +17,13 @@ PACKAGE = Path(nodepass.__file__).parent
 PAGE = Path(__file__).parents[2] / "docs" / "architecture.md"
 
 FLOORS = (
-    {"errors", "log", "version"},
+    {"errors", "log", "units", "version"},
     {"config", "protocol", "policy"},
     {"net"},
     {"transport", "master"},
     {"relay"},
     {"tunnel"},
-    {"__init__", "__main__", "child", "cli", "console", "demo", "fork_server", "runner"},
+    {"__init__", "__main__", "child", "cli", "console", "ctl", "demo", "fork_server", "runner"},
 )
 """From the bottom up: each room may use what lies below it."""
 
@@ -130,7 +130,9 @@ def test_every_room_has_a_floor_and_is_seen() -> None:
     assert seen >= {
         ("__init__", "tunnel"),
         ("__main__", "cli"),
+        ("cli", "ctl"),
         ("cli", "demo"),
+        ("ctl", "config"),
         ("child", "runner"),
         ("config", "errors"),
         ("console", "log"),

@@ -169,8 +169,7 @@ class Master:
         stopping = asyncio.ensure_future(self._stopping.wait())
         try:
             await asyncio.wait((serving, listening), return_when=asyncio.FIRST_COMPLETED)
-            scheme = "http" if self._certificate is None else "https"
-            self._log.info("API at %s://%s%s", scheme, self.config.address, self.config.prefix)
+            self._tell_address()
             self._is_ready.set()
             await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
             web.stop()
@@ -180,3 +179,10 @@ class Master:
             self._is_ready.clear()
             for task in (sampling, listening, stopping):
                 task.cancel()
+
+    def _tell_address(self) -> None:
+        address = f"{self.config.address}{self.config.prefix}"
+        if self._certificate is None:
+            self._log.info("API at http://%s", address)
+        else:
+            self._log.info("API at https://%s, certificate %s", address, self._certificate.current.fingerprint)
