@@ -1,7 +1,7 @@
 """Instances and events as JSON.
 
 An instance is written once per change, not once per reader or request: it is immutable, so its text is good for as long
-as the instance is the same object.
+as the instance is the same object. The same goes for an event and its readers.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ class InstanceTexts:
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[Instance, bytes]] = {}
+        self._told: dict[str, tuple[Event, bytes]] = {}
+        """Of each instance the last event: as a rule, all readers ask for it one after the other."""
 
     def instance(self, instance: Instance) -> bytes:
         """The JSON of an instance."""
@@ -68,12 +70,20 @@ class InstanceTexts:
         """The JSON of all instances and the API key's entry; those that are not among them are forgotten."""
         listed = {instance.id: (instance, self.instance(instance)) for instance in instances}
         self._known = listed
+        if len(self._told) > len(listed):
+            self._told = {id_: told for id_, told in self._told.items() if id_ in listed}
         return b"[%b]" % b",".join((*(text for _, text in listed.values()), api_key_entry(master)))
 
     def event(self, event: Event) -> bytes:
         """The JSON of an event."""
-        instance = b"null" if event.instance is None else self.instance(event.instance)
-        return event_text(event.type, event.time.isoformat(), instance, event.logs)
+        if event.instance is None:
+            return event_text(event.type, event.time.isoformat(), b"null", event.logs)
+        told = self._told.get(event.instance.id)
+        if told is not None and told[0] is event:
+            return told[1]
+        text = event_text(event.type, event.time.isoformat(), self.instance(event.instance), event.logs)
+        self._told[event.instance.id] = event, text
+        return text
 
 
 def _written(instance: Instance) -> bytes:
