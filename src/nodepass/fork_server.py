@@ -129,7 +129,10 @@ class ForkServer:
             return False
         request = decode_request(packet)
         if isinstance(request, Start):
-            self._start(request, descriptors[0])
+            if descriptors:
+                self._start(request, descriptors[0])
+            else:
+                self._send(Failed(request.number, "too many open files"))
         elif request.number in self._pids:
             os.kill(self._pids[request.number], request.signal)
         return True
