@@ -25,7 +25,7 @@ from nodepass.log import DEBUG, Log
 from nodepass.master import fork_connection
 from nodepass.master.instances import Instances
 from nodepass.master.model import Action, Change, EventType, Instance, Kind, Peer, Status
-from nodepass.master.state_file import FILE
+from nodepass.master.state_file import FILE, StateFile
 from tests.harness import KEY, TIMEOUT, Echo, Process, UdpEcho, connect, echoed, exchange, free_port, udp_socket
 from tests.harness.process import SOURCE
 from tests.harness.tunnel import QUICK
@@ -397,6 +397,27 @@ async def test_a_child_that_hangs_is_killed(stage: Stage, monkeypatch: pytest.Mo
     os.kill(pid, signal.SIGSTOP)
     await stage.instances.delete(instance.id)
     assert not is_there(pid)
+
+
+async def test_what_is_in_error_is_restarted_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NP_RELOAD_INTERVAL", "1s")
+    stage = Stage(tmp_path)
+    await stage.open()
+    try:
+        instance, _ = await stage.forwarder(free_port())
+        # By itself it stays where it is.
+        await stage.instances.change(instance.id, Change(restart=False))
+        since = len(stage.events)
+        os.kill(stage.pid(instance), signal.SIGKILL)
+        await stage.becomes(instance, Status.ERROR, since)
+        await stage.becomes(instance, Status.RUNNING, since)
+    finally:
+        await stage.close()
+    backup = StateFile(tmp_path, Log(DEBUG))
+    backup.path.unlink()
+    # The last backup knows of the change.
+    assert not backup.open().instances[instance.id].restart
+    backup.close()
 
 
 async def test_sessions_in_progress_are_counted_to_the_end(stage: Stage) -> None:

@@ -1,4 +1,4 @@
-"""A disk that is full or read-only when the master starts: the state is read, and changes refused until they can be made."""
+"""A disk that is full or read-only when the master starts: its state is read, and changes are refused meanwhile."""
 
 from __future__ import annotations
 
