@@ -64,6 +64,8 @@ SHARED_MODULES: Final = (
 )
 """What instances import sooner or later. One that is missing here is missing for good reasons: `uvloop` may be."""
 
+HANDLED_SIGNALS: Final = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
+
 PR_SET_PDEATHSIG: Final = 1
 
 
@@ -99,10 +101,9 @@ class ForkServer:
             with suppress(ImportError):
                 importlib.import_module(module)
         signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, _ignore)
         # A signal to the whole group, from a service manager, is the master's to handle: it ends, and so does this process.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in HANDLED_SIGNALS:
+            signal.signal(number, _ignore)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         # The collector would write into what all share.
         gc.disable()
@@ -128,22 +129,28 @@ class ForkServer:
             return False
         request = decode_request(packet)
         if isinstance(request, Start):
-            self._start(request, descriptors[0])
+            if descriptors:
+                self._start(request, descriptors[0])
+            else:
+                self._send(Failed(request.number, "too many open files"))
         elif request.number in self._pids:
             os.kill(self._pids[request.number], request.signal)
         return True
 
     def _start(self, request: Start, output: int) -> None:
         parent = os.getpid()
+        # One that is sent to the new process before it has handlers of its own must not get lost in those of this one.
+        signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED_SIGNALS)
         try:
             pid = os.fork()
+            if not pid:
+                self._become_instance(request.url, output, parent)
         except OSError as error:
-            os.close(output)
             self._send(Failed(request.number, error.strerror or repr(error)))
             return
-        if not pid:
-            self._become_instance(request.url, output, parent)
-        os.close(output)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED_SIGNALS)
+            os.close(output)
         self._pids[request.number] = pid
         self._send(Started(request.number, pid))
 
@@ -153,8 +160,9 @@ class ForkServer:
         try:
             _die_with(parent)
             signal.set_wakeup_fd(-1)
-            for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+            for number in HANDLED_SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED_SIGNALS)
             for descriptor in (1, 2):
                 os.dup2(output, descriptor)
             os.close(output)
@@ -199,7 +207,7 @@ class ForkServer:
 
 
 def _ignore(_: int, __: FrameType | None) -> None:
-    """A handler, so that the signal wakes the selector."""
+    """Do nothing; that there is a handler lets SIGCHLD wake the selector."""
 
 
 def _die_with(parent: int) -> None:

@@ -88,7 +88,10 @@ class Connection:
         """See `Processes.start`."""
         if self.lost.done():
             raise ProcessError("the fork server has ended")
-        reading, writing = os.pipe()
+        try:
+            reading, writing = os.pipe()
+        except OSError as error:
+            raise ProcessError(f"there is no pipe for another process: {error.strerror}") from None
         started: asyncio.Future[Process] = self._loop.create_future()
         self._starting[number] = started, OutputReader(reading, take, self._loop)
         self.send(Start(number, url), writing)
@@ -182,6 +185,8 @@ class Connection:
         self._drop_unsent()
         if not self.ready.done():
             self.ready.set_exception(ProcessError("the fork server ended before it was ready"))
+            # If nobody waits for it, so be it.
+            self.ready.exception()
         for started, output in self._starting.values():
             output.finish()
             if not started.done():

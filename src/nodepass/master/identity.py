@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nodepass.config import Secret
+from nodepass.master.changes import check_text
 from nodepass.master.state_tables import MasterRow
 
 if TYPE_CHECKING:
@@ -64,8 +65,10 @@ class MasterIdentity:
         """Change the alias.
 
         Raises:
+            ConfigError: it is too long.
             StateError: it cannot be stored.
         """
+        check_text("alias", alias)
         await self._become(replace(self._row, alias=alias))
 
     async def renew_key(self) -> None:

@@ -109,6 +109,7 @@ class Instances:
             return
         self._closed = True
         self.events.close()
+        self._processes.refuse()
         await asyncio.gather(*map(self._close_one, self._supervised.values()))
         await self._processes.close()
         await self._tasks.cancelled()

@@ -56,32 +56,24 @@ class Processes:
         Raises:
             ProcessError: it could not be started.
         """
-        connection = await self.connect()
+        connection = await self._connected()
         self._numbers += 1
         return await connection.start(self._numbers, url, take)
 
-    async def connect(self) -> Connection:
-        """Give the connection to a fork server that is ready.
-
-        Raises:
-            ProcessError: it cannot be started.
-        """
-        if self._closed:
-            raise ProcessError("the master is ending")
-        if self._connecting is None or _is_lost(self._connecting):
-            self._connecting = asyncio.create_task(self._connect(), name="fork server")
-        return await asyncio.shield(self._connecting)
+    def refuse(self) -> None:
+        """Start nothing more; whoever waits for a fork server waits no longer."""
+        self._closed = True
+        if self._connecting is not None:
+            self._connecting.cancel()
 
     async def close(self) -> None:
         """End all processes, and the fork server."""
-        self._closed = True
+        self.refuse()
         if self._connecting is None or self._server is None:
             return
-        await asyncio.wait((self._connecting,), timeout=0)
-        if self._connecting.done() and not _is_lost(self._connecting):
+        await asyncio.wait((self._connecting,))
+        if not _is_lost(self._connecting):
             self._connecting.result().close()
-        else:
-            self._connecting.cancel()
         try:
             async with asyncio.timeout(STOP_PATIENCE + KILL_PATIENCE):
                 await self._server.wait()
@@ -90,8 +82,25 @@ class Processes:
             self._server.kill()
             await self._server.wait()
 
+    async def _connected(self) -> Connection:
+        """Give the connection to a fork server that is ready.
+
+        Raises:
+            ProcessError: it cannot be started.
+        """
+        if not self._closed and (self._connecting is None or _is_lost(self._connecting)):
+            self._connecting = asyncio.create_task(self._connect(), name="fork server")
+        if self._connecting is not None:
+            await asyncio.wait((self._connecting,))
+            if not self._connecting.cancelled():
+                return self._connecting.result()
+        raise ProcessError("the master is ending")
+
     async def _connect(self) -> Connection:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError as error:
+            raise ProcessError(f"there is no socket for the fork server: {error.strerror}") from None
         connection = Connection(ours)
         try:
             with theirs:

@@ -116,10 +116,13 @@ class StateFile:
         return state
 
     def _read_only(self) -> State:
-        # Without its -wal file, the file is whole and SQLite needs no other beside it.
-        whole = not self.path.with_name(f"{FILE}-wal").exists()
+        journal = self.path.with_name(f"{FILE}-wal")
+        # A file that is whole by itself needs nothing beside it.
+        whole = not journal.exists() or not journal.stat().st_size
         uri = f"{self.path.absolute().as_uri()}?mode=ro{'&immutable=1' if whole else ''}"
         with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+            # Alone with the file, SQLite keeps in memory what it else shares in another file.
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
             return state_tables.read(connection)
 
     def _connect(self) -> sqlite3.Connection:

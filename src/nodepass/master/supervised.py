@@ -149,7 +149,8 @@ class Supervised:
         try:
             process = await self._around.processes.start(self.instance.url, self._take)
         except ProcessError as error:
-            self._say(ERROR, str(error))
+            if not self._stopping.is_set():
+                self._say(ERROR, str(error))
             return 1
         self._process = process
         self._expect_report()

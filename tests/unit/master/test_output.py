@@ -10,6 +10,7 @@ import pytest
 from nodepass.log import ERROR, EVENT, INFO
 from nodepass.master.output import LONGEST_LINE, Line, LineSplitter, OutputReader
 from nodepass.protocol.checkpoint import CheckPoint
+from tests.harness import TIMEOUT
 
 REPORT = "CHECK_POINT|MODE=1|PING=4ms|POOL=64|TCPS=2|UDPS=0|TCPRX=123|TCPTX=456|UDPRX=7|UDPTX=8"
 TIME = "2026-11-22 13:29:33.212"
@@ -110,3 +111,34 @@ async def test_it_ends_where_somebody_else_holds_the_pipe() -> None:
     reader.finish()
     assert lines == ["x"]
     os.close(writing)
+
+
+async def test_a_flood_is_read_to_the_end() -> None:
+    """Whoever writes never waits for long, and the loop goes on between two reads."""
+    reading, writing = os.pipe()
+    lines = 0
+    over = asyncio.Event()
+
+    def take(line: Line) -> None:
+        nonlocal lines
+        lines += 1
+        if line.whole == "last":
+            over.set()
+
+    reader = OutputReader(reading, take, asyncio.get_running_loop())
+    try:
+        flood = b"a line of a flood\n" * 200_000 + b"last\n"
+        written = await asyncio.to_thread(write_all, writing, flood)
+        await asyncio.wait_for(over.wait(), TIMEOUT)
+    finally:
+        os.close(writing)
+        reader.finish()
+    assert written == len(flood)
+    assert lines == 200_001
+
+
+def write_all(descriptor: int, data: bytes) -> int:
+    written = 0
+    while written < len(data):
+        written += os.write(descriptor, data[written : written + 65536])
+    return written
