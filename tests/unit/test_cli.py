@@ -21,7 +21,7 @@ URL = f"server://{KEY}@127.0.0.1:10101/127.0.0.1:8080"
     [
         (["servr://host:1/:2"], "mode=servr: expected server://, client:// or master://"),
         (["server://"], "tunnel address: expected host:port"),
-        (["demos"], "expected a URL that begins with server://, client:// or master://, or a command: ctl, demo, params"),
+        (["demos"], "expected a URL that begins with server://, client:// or master://, or a command: demo, ctl, params"),
         ([KEY], "expected a URL that begins"),
         ([URL, "extra"], "expected one URL, in quotes; got 2 arguments"),
         (["extra", URL], "expected one URL, in quotes; got 2 arguments"),
