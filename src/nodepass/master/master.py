@@ -30,6 +30,7 @@ from nodepass.net.tasks import Tasks
 
 if TYPE_CHECKING:
     import logging
+    from pathlib import Path
     from types import TracebackType
 
     from nodepass.net.certificates import CertificateSource
@@ -42,21 +43,27 @@ class Master:
         url: `master://…`, or the configuration that `nodepass.parse_url` made of one.
         tunables: the NP_* settings; of the environment unless given.
         logger: where log lines go; the standard library's logger `nodepass` unless given.
+        folder: where the state is kept; NP_STATE_DIR, or the platform's folder for a user's data, unless given. Each master
+            needs its own.
 
     Raises:
         ConfigError: the URL or the environment is wrong.
     """
 
-    title = "Master"
-
     def __init__(
-        self, url: str | MasterConfig, *, tunables: Tunables | None = None, logger: logging.Logger | None = None
+        self,
+        url: str | MasterConfig,
+        *,
+        tunables: Tunables | None = None,
+        logger: logging.Logger | None = None,
+        folder: Path | None = None,
     ) -> None:
         config = parse_url(url) if isinstance(url, str) else url
         if not isinstance(config, MasterConfig):
             raise ConfigError("mode", config.scheme.value, "expected a URL that begins with master://")
         self.config = config
         self._tunables = Tunables.from_environment(os.environ) if tunables is None else tunables
+        self._folder = folder
         self._log = Log(config.log.number, logger)
         self._tasks = Tasks(self._log)
         self._certificate: CertificateSource | None = None
@@ -122,10 +129,11 @@ class Master:
                 renewal = self._certificate.keep_current(self._tunables.reload_interval, self._log)
                 self._tasks.start(renewal, "certificate reload")
             while not self._stopping.is_set():
-                try:
-                    await self._run()
-                except NodePassError as error:
-                    self._log.error("Master error: %s", error)
+                run = asyncio.ensure_future(self._run())
+                await asyncio.wait((run,))
+                if (error := run.exception()) is not None:
+                    # One that nobody foresaw is told with its type, and begun again from as well.
+                    self._log.error("Master error: %s", error if isinstance(error, NodePassError) else repr(error))
                     await self._cool_down()
         finally:
             self._is_ready.clear()
@@ -148,7 +156,7 @@ class Master:
         ips = await resolver.resolve(address.host) if address.host else ()
         sockets = bind(ips, address.port, socket.SOCK_STREAM)
         try:
-            instances = Instances(self.config, self._tunables, self._log)
+            instances = Instances(self.config, self._tunables, self._log, self._folder)
             try:
                 await instances.open()
                 await self._serve(instances, resolver, sockets)
@@ -164,7 +172,7 @@ class Master:
         grace = self._tunables.shutdown_timeout
         web = WebServer(make_app(self.config.prefix, parts), self._certificate, grace, self._log)
         sampling = self._tasks.start(machine.keep_sampling(), "sampling")
-        serving = self._tasks.start(web.serve(sockets), "web server")
+        serving = asyncio.ensure_future(web.serve(sockets))
         listening = asyncio.ensure_future(web.listening.wait())
         stopping = asyncio.ensure_future(self._stopping.wait())
         try:

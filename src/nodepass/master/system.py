@@ -44,7 +44,7 @@ class Sample:
         diskw: written.
     """
 
-    cpu: float = 0.0
+    cpu: int = 0
     mem_total: int = 0
     mem_used: int = 0
     swap_total: int = 0
@@ -60,7 +60,7 @@ class System:
 
     def __init__(self) -> None:
         self._booted = psutil.boot_time()
-        self.sample = take_sample(psutil.cpu_percent())
+        self.sample = take_sample(_cpu_percent())
 
     @property
     def uptime(self) -> int:
@@ -71,12 +71,12 @@ class System:
         """Take samples, for ever."""
         while True:
             await asyncio.sleep(SAMPLE_INTERVAL)
-            # psutil measures since the same thread last asked; this part is cheap.
-            cpu = psutil.cpu_percent()
+            # Here, because psutil measures since the same thread last asked; it is cheap.
+            cpu = _cpu_percent()
             self.sample = await asyncio.to_thread(take_sample, cpu)
 
 
-def take_sample(cpu: float) -> Sample:
+def take_sample(cpu: int) -> Sample:
     """Ask the system. What it does not tell, as in some containers, stays 0.
 
     Args:
@@ -96,6 +96,11 @@ def take_sample(cpu: float) -> Sample:
         diskr=sum(figures.read_bytes for figures in disks),
         diskw=sum(figures.write_bytes for figures in disks),
     )
+
+
+def _cpu_percent() -> int:
+    """A whole number, as in v1: front ends read it into one."""
+    return round(psutil.cpu_percent())
 
 
 def _disk_figures() -> dict[str, Any]:

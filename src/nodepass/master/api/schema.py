@@ -116,7 +116,7 @@ class InfoAnswer(BaseModel):
     alias: str
     os: str
     arch: str
-    cpu: float = Field(description="Percent of all cores.")
+    cpu: Count = Field(description="Percent of all cores.")
     mem_total: Count
     mem_used: Count
     swap_total: Count

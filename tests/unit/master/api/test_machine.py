@@ -43,6 +43,7 @@ async def test_info_has_every_member(api: httpx.AsyncClient) -> None:
     assert info["mid"] == "0011223344556677"
     assert info["ver"] == __version__
     assert (info["log"], info["tls"], info["crt"], info["key"]) == ("none", "0", "", "")
+    assert all(isinstance(info[name], int) for name in MEMBERS[4:14])
     assert info["os"] == info["os"].lower()
     assert 0 < info["mem_used"] < info["mem_total"]
     assert info["sysup"] >= info["uptime"] >= 0
@@ -81,7 +82,7 @@ async def test_samples_are_taken_beside_the_requests(monkeypatch: pytest.MonkeyP
     loop = asyncio.get_running_loop()
     machine = system.System()
 
-    def sample(cpu: float) -> system.Sample:
+    def sample(cpu: int) -> system.Sample:
         loop.call_soon_threadsafe(taken.set)
         return system.Sample(cpu=cpu, mem_total=7)
 
