@@ -1,11 +1,12 @@
 """What a process does that a master has started for an instance (see `fork_server`).
 
-It is `nodepass URL`, with three differences:
+It is `nodepass URL`, with four differences:
 
 - It reports to its master whatever `log` says, and from the moment it listens. The instance's own CHECK_POINT lines come
   with each answer of a peer: a server that waits for its first client would look as if it hung.
 - Its last line is a CHECK_POINT, so that not a byte is missing from the counters.
 - It ends a little before the master's patience does, so that this last line is always written.
+- A second SIGTERM changes nothing: a service manager that ends a whole group sends one, and the master another.
 """
 
 from __future__ import annotations
@@ -63,7 +64,11 @@ def _without_reports(logger: logging.Logger) -> logging.Logger:
 
 async def _live(instance: Instance[Any], interval: float, logger: logging.Logger) -> int:
     tasks = Tasks(Log(ERROR, logger))
-    code = await until_signalled(instance, lambda: tasks.start(_report(instance, interval, logger), "report"))
+
+    def begin_reports() -> None:
+        tasks.start(_report(instance, interval, logger), "report")
+
+    code = await until_signalled(instance, started=begin_reports, patient=True)
     await tasks.cancelled()
     logger.log(EVENT, instance.checkpoint().format())
     return code

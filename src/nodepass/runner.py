@@ -112,12 +112,15 @@ def show_url(config: Config) -> None:
     setproctitle(f"nodepass {to_url(config, with_secret=False)}")
 
 
-async def until_signalled(instance: Runnable, started: Callable[[], object] = lambda: None) -> int:
+async def until_signalled(
+    instance: Runnable, *, started: Callable[[], object] = lambda: None, patient: bool = False
+) -> int:
     """Run the instance; the first signal drains it, a second one ends the process at once.
 
     Args:
         instance: what to run.
         started: called once it has been started.
+        patient: whether a second signal changes nothing instead.
 
     Raises:
         ConfigError: a file that the URL names is no good.
@@ -126,7 +129,7 @@ async def until_signalled(instance: Runnable, started: Callable[[], object] = la
     signalled = asyncio.Event()
 
     def on_signal(number: int) -> None:
-        if signalled.is_set():
+        if signalled.is_set() and not patient:
             logging.shutdown()
             os._exit(SIGNAL_EXIT + number)
         signalled.set()

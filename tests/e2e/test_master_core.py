@@ -425,8 +425,11 @@ async def test_sessions_in_progress_are_counted_to_the_end(stage: Stage) -> None
         instance, port = await stage.forwarder(target.port)
         with connect(port) as user:
             assert await asyncio.to_thread(exchange, user, b"x" * 1000) == b"x" * 1000
+            pid = stage.pid(instance)
             stopping = asyncio.create_task(stage.act(instance, Action.STOP))
             await stage.line("Waiting up to")
+            # As a service manager does that ends all processes of a service.
+            os.kill(pid, signal.SIGTERM)
             assert await asyncio.to_thread(exchange, user, b"y" * 1000) == b"y" * 1000
             user.close()
             stopped = await stopping
