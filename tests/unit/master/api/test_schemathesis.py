@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
@@ -23,11 +24,12 @@ from schemathesis.specs.openapi.checks import (
 
 from nodepass.log import NONE, Log
 from nodepass.master.api.app import make_app
+from nodepass.master.model import API_KEY_ID
 from nodepass.master.tcping import Result, Tcping
 from nodepass.net.dns import Resolver
 from nodepass.net.tasks import Tasks
 from tests.unit.master.api.conftest import parts_of
-from tests.unit.master.api.fake import KEY, FakeCore
+from tests.unit.master.api.fake import URL, FakeCore
 
 if TYPE_CHECKING:
     from nodepass.config import Endpoint
@@ -60,6 +62,9 @@ OPERATIONS = [
 
 EXAMPLES = 60
 
+KNOWN = (None, "00000001", "00000002", "00000003", API_KEY_ID)
+URLS = (None, URL, "client://127.0.0.1:7000/127.0.0.1:80?mode=1")
+
 
 class NoTcping(Tcping):
     """Says of every target that it does not answer: any that is made up might be somebody's."""
@@ -68,14 +73,23 @@ class NoTcping(Tcping):
         return Result(connected=False, error=f"cannot connect to {target}")
 
 
-@pytest.fixture(scope="module")
-def document() -> schemathesis.BaseSchema:
-    """The API over instances that are made and deleted as the requests say."""
+@pytest.fixture
+def core() -> FakeCore:
+    """Instances that are made and deleted as the requests say."""
+
+    async def make() -> FakeCore:
+        return FakeCore(3)
+
+    return asyncio.run(make())
+
+
+@pytest.fixture
+def document(core: FakeCore) -> schemathesis.BaseSchema:
+    """What the API says of itself."""
 
     async def make() -> Edge:
         log = Log(NONE)
-        parts = parts_of(FakeCore(3))
-        return make_app("/api", replace(parts, tcping=NoTcping(Resolver(0, log, Tasks(log)), log)))
+        return make_app("/api", replace(parts_of(core), tcping=NoTcping(Resolver(0, log, Tasks(log)), log)))
 
     return schemathesis.openapi.from_asgi("/api/v1/openapi.json", asyncio.run(make()))
 
@@ -88,12 +102,24 @@ def test_every_operation_is_tried(document: schemathesis.BaseSchema) -> None:
 
 @pytest.mark.parametrize("mode", GenerationMode)
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-def test_whatever_is_asked(document: schemathesis.BaseSchema, method: str, path: str, mode: GenerationMode) -> None:
+def test_whatever_is_asked(
+    document: schemathesis.BaseSchema, core: FakeCore, method: str, path: str, mode: GenerationMode
+) -> None:
     operation = document[f"/api/v1{path}"][method]
+    statuses = set()
 
-    @given(case=operation.as_strategy(generation_mode=mode))
+    @given(case=operation.as_strategy(generation_mode=mode), id_=st.sampled_from(KNOWN), url=st.sampled_from(URLS))
     @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-    def check(case: schemathesis.Case[Any]) -> None:
-        case.call_and_validate(headers={"X-API-Key": KEY}, checks=CHECKS)
+    def check(case: schemathesis.Case[Any], id_: str | None, url: str | None) -> None:
+        # Nobody guesses an ID or a URL: some requests get one that is right.
+        if id_ is not None and "id" in (case.path_parameters or {}):
+            case.path_parameters["id"] = id_
+        if url is not None and isinstance(case.body, dict) and isinstance(case.body.get("url"), str):
+            case.body["url"] = url
+        answer = case.call_and_validate(headers={"X-API-Key": core.master.api_key.reveal()}, checks=CHECKS)
+        statuses.add(answer.status_code)
 
     check()
+    if mode is GenerationMode.POSITIVE:
+        assert 401 not in statuses
+        assert statuses & {200, 201, 204}
