@@ -475,6 +475,7 @@ def test_frames_at_random_disturb_nobody_else(run: Run, seed: int) -> None:
             links.clear()
             near.write_eof()
             await notes.until(lambda notes=notes: "eof" in notes.events or "lost" in notes.events)  # type: ignore[misc]
+        accepted.acceptor._timeout = 10
         good = await bare_client(accepted)
         await assert_serves(accepted, good)
 
