@@ -13,6 +13,8 @@ from tests.harness import Runner, Silent, TcpTarget, connect
 if TYPE_CHECKING:
     import socket
 
+pytestmark = pytest.mark.every_transport
+
 MEGABYTE = 1 << 20
 MOST_ON_THE_WAY = 64 * MEGABYTE
 """More than all buffers of systems and processes hold together."""

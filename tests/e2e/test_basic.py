@@ -11,6 +11,7 @@ from tests.harness import Echo, Runner, UdpEcho, connect, echoed, exchange, udp_
 LARGE = 8_000_000
 
 
+@pytest.mark.every_transport
 @pytest.mark.parametrize("flow", ["reverse", "forward"])
 @pytest.mark.parametrize("tls", [0, 1])
 def test_tunnel_carries_tcp_and_udp(np: Runner, flow: str, tls: int) -> None:
@@ -36,6 +37,7 @@ def test_forwarder_carries_tcp_and_udp(np: Runner) -> None:
             assert user.recv(LARGE) == data[:65507]
 
 
+@pytest.mark.every_transport
 @pytest.mark.parametrize("flow", ["reverse", "forward"])
 def test_ipv6_end_to_end(np: Runner, flow: str) -> None:
     tunnel = np.tunnel(flow, host="[::1]", server="tls=1")
@@ -46,6 +48,7 @@ def test_ipv6_end_to_end(np: Runner, flow: str) -> None:
             assert user.recv(100) == b"six"
 
 
+@pytest.mark.every_transport
 @pytest.mark.parametrize("flow", ["reverse", "forward"])
 def test_host_names_everywhere(np: Runner, flow: str) -> None:
     tunnel = np.tunnel(flow, host="localhost")
@@ -66,6 +69,7 @@ def test_empty_host_listens_on_all_interfaces(np: Runner, family: str) -> None:
             assert user.recv(100) == b"any"
 
 
+@pytest.mark.every_transport
 @pytest.mark.parametrize("flow", ["reverse", "forward"])
 def test_one_udp_session_per_user_address(np: Runner, flow: str) -> None:
     tunnel = np.tunnel(flow)

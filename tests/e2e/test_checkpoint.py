@@ -18,6 +18,7 @@ UP, DOWN = 1_234_567, 765_432
 SETUPS = ["reverse", "forward", "reverse tls", "single"]
 
 
+@pytest.mark.every_transport
 @pytest.mark.parametrize("setup", SETUPS)
 def test_line_and_counters(np: Runner, setup: str) -> None:
     flow, _, tls = setup.partition(" ")
@@ -44,6 +45,7 @@ def test_line_and_counters(np: Runner, setup: str) -> None:
         assert all(LINE.fullmatch(line) for line in lines)
 
 
+@pytest.mark.every_transport
 @pytest.mark.parametrize("setup", SETUPS)
 def test_sessions_in_progress(np: Runner, setup: str) -> None:
     flow, _, tls = setup.partition(" ")
@@ -58,6 +60,7 @@ def test_sessions_in_progress(np: Runner, setup: str) -> None:
             process.checkpoint(having="TCPS=1")
 
 
+@pytest.mark.every_transport
 def test_counters_go_on_across_sessions(np: Runner) -> None:
     tunnel = np.tunnel()
     with Echo(tunnel.target):

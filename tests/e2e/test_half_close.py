@@ -12,6 +12,8 @@ import pytest
 
 from tests.harness import Recorder, Runner, Tunnel, connect, read_all, user_context
 
+pytestmark = pytest.mark.every_transport
+
 SIZE = 2_000_000
 SETUPS = ["reverse", "forward", "reverse tls", "forward tls", "single"]
 

@@ -32,6 +32,7 @@ AT_LEAST = 0.25
 """Half of what it should take: the burst at the start, and timers that are late, never make up for more."""
 
 
+@pytest.mark.every_transport
 @pytest.mark.parametrize("end", ["ingress", "egress", "single"])
 @pytest.mark.parametrize("direction", ["up", "down"])
 def test_rate_holds_tcp_back(np: Runner, end: str, direction: str) -> None:
@@ -49,6 +50,7 @@ def test_rate_holds_tcp_back(np: Runner, end: str, direction: str) -> None:
         assert (target.next().all() if direction == "up" else answer) == data
 
 
+@pytest.mark.every_transport
 def test_rate_holds_each_direction_on_its_own(np: Runner) -> None:
     tunnel = np.tunnel(ingress="rate=8")
     data = os.urandom(SIZE)
@@ -89,6 +91,7 @@ def bytes_of(sock: socket.socket, count: int) -> None:
         count -= len(sock.recv(65536))
 
 
+@pytest.mark.every_transport
 @pytest.mark.parametrize("end", ["ingress", "egress", "single"])
 @pytest.mark.parametrize("direction", ["up", "down"])
 def test_rate_holds_udp_back(np: Runner, end: str, direction: str) -> None:
@@ -107,6 +110,7 @@ def test_rate_holds_udp_back(np: Runner, end: str, direction: str) -> None:
         assert time.monotonic() - begun > AT_LEAST
 
 
+@pytest.mark.every_transport
 @pytest.mark.parametrize("end", ["ingress", "egress", "single"])
 def test_slots_are_shared_by_tcp_and_udp(np: Runner, end: str) -> None:
     tunnel = np.at(end, "slot=2")
@@ -140,6 +144,7 @@ def pulse(user: socket.socket, times: int, pause: float) -> None:
         nothing.wait(pause)
 
 
+@pytest.mark.every_transport
 @pytest.mark.parametrize("end", ["ingress", "egress", "single"])
 def test_read_ends_idle_connections_only(np: Runner, end: str) -> None:
     tunnel = np.at(end, "read=600ms")
@@ -159,6 +164,7 @@ def test_read_ends_what_the_target_never_reads(np: Runner) -> None:
         user.sendall(bytes(1 << 28))
 
 
+@pytest.mark.every_transport
 def test_without_read_idle_connections_stay(np: Runner) -> None:
     tunnel = np.tunnel(both="read=0")
     with Echo(tunnel.target), connect(tunnel.users) as user:

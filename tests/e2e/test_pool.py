@@ -14,6 +14,7 @@ from tests.harness import KEY, Echo, Runner, UdpEcho, connect, echoed, exchange,
 from tests.harness.raw import ask, pool_connection
 
 
+@pytest.mark.every_transport
 @pytest.mark.parametrize("tls", [0, 1])
 @pytest.mark.parametrize("flow", ["reverse", "forward"])
 def test_client_keeps_min_connections_ready(np: Runner, flow: str, tls: int) -> None:
@@ -23,6 +24,7 @@ def test_client_keeps_min_connections_ready(np: Runner, flow: str, tls: int) -> 
     tunnel.server.checkpoint(having=r"POOL=[78]\|")
 
 
+@pytest.mark.every_transport
 def test_max_of_the_server_counts(np: Runner) -> None:
     tunnel = np.tunnel(client="min=50", server="max=3")
     assert tunnel.client.checkpoint(having=r"POOL=3\|")
@@ -31,6 +33,7 @@ def test_max_of_the_server_counts(np: Runner) -> None:
     assert not tunnel.server.matches("opened over")
 
 
+@pytest.mark.every_transport
 def test_users_beyond_max_are_served_as_the_pool_refills(np: Runner) -> None:
     tunnel = np.tunnel(client="min=1", server="max=2")
     with Echo(tunnel.target), ExitStack() as stack:
@@ -157,6 +160,7 @@ def test_report_interval_is_the_time_between_reports(np: Runner) -> None:
     assert len(seldom.client.matches("CHECK_POINT")) == 1
 
 
+@pytest.mark.every_transport
 def test_udp_read_timeout_ends_a_session_without_traffic(np: Runner) -> None:
     tunnel = np.tunnel(env={"NP_UDP_READ_TIMEOUT": "500ms"})
     with UdpEcho(tunnel.target) as target, udp_socket(tunnel.users) as user:
@@ -181,6 +185,7 @@ def test_udp_buffer_size_is_the_largest_datagram(np: Runner) -> None:
         assert len(user.recv(2000)) == 1000
 
 
+@pytest.mark.every_transport
 @pytest.mark.parametrize("size", [1, 100, 1 << 20])
 def test_tcp_buffer_size_changes_nothing_in_the_bytes(np: Runner, size: int) -> None:
     tunnel = np.tunnel(server="tls=1", env={"NP_TCP_DATA_BUF_SIZE": str(size)})

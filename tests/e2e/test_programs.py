@@ -15,6 +15,8 @@ from tests.harness import Echo, Process, Runner, TcpTarget, connect, free_port, 
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.every_transport
+
 LARGE = 200 << 20
 CHUNK = 1 << 20
 

@@ -38,6 +38,7 @@ def of_one_connection(tunnel: Tunnel, host: str) -> tuple[bytes, tuple[str, int]
         return target.next().all(), (source[0], source[1])
 
 
+@pytest.mark.every_transport
 @pytest.mark.parametrize("setup", SETUPS)
 @pytest.mark.parametrize("host", HOSTS)
 def test_text_header(np: Runner, setup: str, host: str) -> None:
@@ -47,6 +48,7 @@ def test_text_header(np: Runner, setup: str, host: str) -> None:
     assert data == f"PROXY {protocol} {host} {host} {source[1]} {tunnel.target}\r\nhello".encode()
 
 
+@pytest.mark.every_transport
 @pytest.mark.parametrize("setup", SETUPS)
 @pytest.mark.parametrize("host", HOSTS)
 def test_binary_header(np: Runner, setup: str, host: str) -> None:
@@ -55,6 +57,7 @@ def test_binary_header(np: Runner, setup: str, host: str) -> None:
     assert data == header_v2(source, (host, tunnel.target), datagram=False) + b"hello"
 
 
+@pytest.mark.every_transport
 @pytest.mark.parametrize("setup", SETUPS)
 @pytest.mark.parametrize("host", HOSTS)
 def test_binary_header_on_datagrams(np: Runner, setup: str, host: str) -> None:

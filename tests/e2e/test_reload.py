@@ -42,6 +42,7 @@ def files(tmp_path: Path) -> Files:
     return Files(tmp_path)
 
 
+@pytest.mark.every_transport
 def test_tunnel_goes_on_across_a_reload(np: Runner, files: Files) -> None:
     tunnel = np.tunnel(
         server=files.query, env=QUICKLY, client_env={"SSL_CERT_FILE": str(files.authority.path)}, client="min=2"

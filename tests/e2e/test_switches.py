@@ -25,6 +25,7 @@ def udp_passes(tunnel: Tunnel, timeout: float) -> bool:
             return False
 
 
+@pytest.mark.every_transport
 @pytest.mark.parametrize("end", ENDS)
 def test_notcp(np: Runner, end: str) -> None:
     tunnel = np.at(end, "notcp=1")
@@ -33,6 +34,7 @@ def test_notcp(np: Runner, end: str) -> None:
         assert udp_passes(tunnel, 10)
 
 
+@pytest.mark.every_transport
 @pytest.mark.parametrize("end", ENDS)
 def test_noudp(np: Runner, end: str) -> None:
     tunnel = np.at(end, "noudp=1")

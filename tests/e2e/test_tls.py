@@ -71,6 +71,7 @@ def files_tunnel(np: Runner, folder: Path, *names: str, trusted: Path | None = N
     )
 
 
+@pytest.mark.every_transport
 @pytest.mark.parametrize(
     ("names", "more"),
     [
@@ -89,6 +90,7 @@ def test_verified_tls_with_a_trusted_certificate(
         assert echoed(tunnel.users)
 
 
+@pytest.mark.every_transport
 @pytest.mark.parametrize(
     ("names", "more"),
     [
@@ -106,6 +108,7 @@ def test_verified_tls_refuses_another_name(
     assert not tunnel.client.matches(tunnel.client.READY)
 
 
+@pytest.mark.every_transport
 def test_verified_tls_refuses_an_unknown_authority(np: Runner, tmp_path: Path) -> None:
     stranger = Authority(tmp_path, "stranger")
     tunnel = files_tunnel(np, tmp_path, "127.0.0.1", trusted=stranger.path)

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nodepass.config import PoolTransport
 from tests.harness.net import wait_tcp
 from tests.harness.ports import free_port
 from tests.harness.process import NodePass
@@ -43,9 +44,14 @@ class Tunnel:
 
 
 class Runner:
-    """Starts processes that end with the test, and checks that none of them ever printed a traceback."""
+    """Starts processes that end with the test, and checks that none of them ever printed a traceback.
 
-    def __init__(self) -> None:
+    Args:
+        transport: that tunnels use, where the test does not name one.
+    """
+
+    def __init__(self, transport: PoolTransport = PoolTransport.TCP) -> None:
+        self.transport = transport
         self._stack = ExitStack()
         self._all: list[NodePass] = []
 
@@ -145,8 +151,9 @@ class Runner:
         at_server, at_client = (near, far) if reverse else (far, near)
         for_server, for_client = (ingress, egress) if reverse else (egress, ingress)
         mode = f"mode={1 if reverse else 2}"
+        decided = _join("log=debug", f"type={self.transport}", mode, both, server, for_server)
         up = self.run(
-            f"server://{KEY}@{host}:{port}/{at_server}?{_join('log=debug', mode, both, server, for_server)}",
+            f"server://{KEY}@{host}:{port}/{at_server}?{decided}",
             env=env,
             **more,
         )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nodepass.config import PoolTransport
 from tests.harness import KEY, TIMEOUT, NodePass, Process, free_port
 
 if TYPE_CHECKING:
@@ -37,13 +38,13 @@ class Case:
         ours: which end is this project's: `server` or `client`.
         flow: `reverse` takes users in at the server, `forward` at the client.
         tls: mode of the server.
-        type: pool transport.
+        transport: `type` of the server.
     """
 
     ours: str
     flow: str
     tls: int = 0
-    type: int = 0
+    transport: PoolTransport = PoolTransport.TCP
 
     @property
     def ingress(self) -> str:
@@ -55,20 +56,42 @@ class Case:
         """Whether users come in at our end."""
         return self.ours == self.ingress
 
+    @property
+    def v1_ends_streams(self) -> bool:
+        """Whether a user's or a target's end comes through v1: over HTTP/2 a v1 server sends none, nor to v1's client."""
+        return self.transport != PoolTransport.HTTP2 or self.ours == "server"
+
+    @property
+    def v1_cuts_streams(self) -> bool:
+        """Whether the last kilobytes before such an end may be missing: a v1 client drops them, to v1's server as well."""
+        return self.transport == PoolTransport.HTTP2
+
     def __str__(self) -> str:
-        return f"our-{self.ours}-{self.flow}-tls{self.tls}-type{self.type}"
+        return f"our-{self.ours}-{self.flow}-{self.transport.name.lower()}-tls{self.tls}"
 
 
-ALL = [Case(*parts) for parts in itertools.product(("server", "client"), ("reverse", "forward"), (0, 1, 2))]
+MODES = (
+    (PoolTransport.TCP, (0, 1, 2)),
+    (PoolTransport.QUIC, (1, 2)),
+    (PoolTransport.WEBSOCKET, (0, 1, 2)),
+    (PoolTransport.HTTP2, (1,)),
+)
+"""Pool transports, each with its modes of TLS."""
 
-USELESS = Case("client", "reverse", 2)
+ALL = [
+    Case(ours, flow, tls, transport)
+    for transport, modes in MODES
+    for ours, flow, tls in itertools.product(("server", "client"), ("reverse", "forward"), modes)
+]
+
+
+USELESS = [Case("client", "reverse", 2, transport) for transport, modes in MODES if 2 in modes]
 """A v1 server with certificate files takes in no users: not of a v1 client either. See `test_verify`."""
 
-QUIC = [Case(*parts, type=1) for parts in itertools.product(("server", "client"), ("reverse", "forward"), (0, 1))]
-
-CASES = [case for case in ALL if case != USELESS] + QUIC
-PLAIN = [case for case in CASES if case.tls == 0 and case.type == 0]
-ENCRYPTED = [case for case in CASES if case.tls != 0 or case.type == 1]
+CASES = [case for case in ALL if case not in USELESS]
+PLAIN = [case for case in CASES if case.tls == 0]
+ENCRYPTED = [case for case in CASES if case.tls != 0]
+ENDING = [case for case in CASES if case.v1_ends_streams]
 
 
 class V1(Process):
@@ -116,7 +139,7 @@ class Pair:
         mode = 1 if case.flow == "reverse" else 2
         self.urls = {
             "server": f"server://{KEY}@{host}:{self.port}/{host}:{at['server']}"
-            f"?log=debug&mode={mode}&tls={case.tls}&type={case.type}{files}{more['server']}",
+            f"?log=debug&mode={mode}&tls={case.tls}&type={case.transport}{files}{more['server']}",
             "client": f"client://{KEY}@{'localhost' if case.tls == 2 else host}:{self.port}/{host}:{at['client']}"
             f"?log=debug&mode=2&min=8{'&sni=localhost' if case.tls == 2 else ''}{more['client']}",
         }

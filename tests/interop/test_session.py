@@ -12,18 +12,18 @@ from nodepass import Client, Tunables
 from nodepass.protocol.conn_id import ConnectionId
 from nodepass.protocol.signals import Action, Signal
 from tests.harness import KEY, Echo, UdpEcho, connect, echoed, exchange, udp_socket
-from tests.interop.pair import CASES, ENCRYPTED, PLAIN, QUICK, USELESS, Case, Pair, wait_bound
+from tests.interop.pair import ENCRYPTED, ENDING, PLAIN, QUICK, USELESS, Case, Pair, wait_bound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     Make = Callable[..., Pair]
 
-HELD = [case for case in ENCRYPTED if case.takes_users and case.ours == "server"] + [Case("client", "forward", 1)]
+HELD = [case for case in ENCRYPTED if case.takes_users and (case.ours == "server" or case.tls == 1)]
 """Where our end waits for v1's `verify` before it carries users."""
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", ENDING, ids=str)
 def test_both_ends_report_the_same_bytes(pair: Make, case: Case) -> None:
     tunnel = pair(case).up()
     with Echo(tunnel.target), UdpEcho(tunnel.target):
@@ -51,9 +51,10 @@ def test_both_ends_compare_the_certificate(pair: Make, case: Case) -> None:
     tunnel.assert_clean()
 
 
-def test_a_v1_server_with_certificate_files_serves_on_after_its_verify(pair: Make) -> None:
+@pytest.mark.parametrize("case", [Case("client", "forward", 2, case.transport) for case in USELESS], ids=str)
+def test_a_v1_server_with_certificate_files_serves_on_after_its_verify(pair: Make, case: Case) -> None:
     """It sends no fingerprint, and would end the session at a `verify` of ours."""
-    tunnel = pair(Case("client", "forward", 2)).up()
+    tunnel = pair(case).up()
     tunnel.v1.wait_for("TLS verify signal: .* -> ")
     with Echo(tunnel.target):
         assert echoed(tunnel.users)
@@ -61,9 +62,10 @@ def test_a_v1_server_with_certificate_files_serves_on_after_its_verify(pair: Mak
     tunnel.assert_clean()
 
 
-def test_a_v1_server_that_can_take_in_no_users_is_told_of(pair: Make) -> None:
+@pytest.mark.parametrize("case", USELESS, ids=str)
+def test_a_v1_server_that_can_take_in_no_users_is_told_of(pair: Make, case: Case) -> None:
     """With certificate files and reverse flow it waits for a `verify` that it cannot bear."""
-    tunnel = pair(USELESS).meet()
+    tunnel = pair(case).meet()
     tunnel.ours.wait_for("WARN .*takes in no users with tls=2")
 
 

@@ -67,7 +67,6 @@ TYPE: Final = Parameter(
     Choice(PoolTransport),
     PoolTransport.TCP,
     remarks=_TOLD_BY_SERVER,
-    offered=Offered((PoolTransport.TCP, PoolTransport.QUIC), "pool transports 2 and 3 are not part of this version"),
 )
 MODE: Final = Parameter(
     "mode",

@@ -243,7 +243,7 @@ class ClientHandshake:
                     return None
         except h11.RemoteProtocolError as error:
             # h11 quotes what it was sent, which may be long.
-            raise self._failure(f"the server's answer is not HTTP: {_one_line(str(error).encode())}") from error
+            raise self._failure(f"the server's answer is not HTTP: {one_line(str(error).encode())}") from error
 
     def _conclude(self) -> Agreement:
         refusal = self._refusal()
@@ -258,11 +258,11 @@ class ClientHandshake:
     def _refusal(self) -> HandshakeRefused | None:
         if self._response is None or self._response.status_code == HTTPStatus.OK:
             return None
-        reason = _one_line(bytes(self._body)) or _one_line(self._response.reason)
+        reason = one_line(bytes(self._body)) or one_line(self._response.reason)
         return HandshakeRefused(self._response.status_code, reason)
 
 
-def _one_line(raw: bytes) -> str:
+def one_line(raw: bytes) -> str:
     """Make text from the other end fit for a log: one line, printable, short."""
     text = " ".join(raw.decode("utf-8", "replace").split())
     return "".join(character if character.isprintable() else "?" for character in text[:_REASON_LIMIT])

@@ -145,6 +145,10 @@ class Link(ABC):
         """Go on delivering."""
 
     @abstractmethod
+    def read_now(self) -> None:
+        """Deliver what the network has, inside this call; asked by a link that lies over this one."""
+
+    @abstractmethod
     def close(self) -> None:
         """Read no more, send what is left, then close; bounded in time."""
 
@@ -157,36 +161,42 @@ class Link(ABC):
         """Close at once, so that the other side sees a broken stream."""
 
 
-class Dialer(Protocol):
+class Carriers:
+    """What dialers and acceptors have in common, whose connections may carry several links each.
+
+    Where each link has a connection of its own there is nothing to be done, as here.
+    """
+
+    def close(self) -> None:
+        """Open or take no more. A connection that carries several links is let go when the last of them is gone."""
+
+    def abort(self) -> None:
+        """Open or take no more, and let go of connections that carry several links, with all of them."""
+
+    async def departed(self) -> None:
+        """After `close`: wait until what was sent has arrived, or the system sees to it."""
+
+
+class Dialer(Carriers, ABC):
     """Opens pool connections of one transport from the client's side."""
 
+    @abstractmethod
     def open(self, opened: Callable[[Link], None], failed: Callable[[Exception], None]) -> Callable[[], None]:
         """Open one connection; calls exactly one of the two, later. Returns what cancels it.
 
         An `ssl.SSLCertVerificationError` means that the server's certificate is not trusted.
         """
 
-    def close(self) -> None:
-        """Open no more. A connection that carries several links is let go when the last of them is gone."""
 
-    def abort(self) -> None:
-        """Open no more, and let go of a connection that carries several links, with all of them."""
-
-    async def departed(self) -> None:
-        """After `close`: wait until what was sent has arrived, as far as that is not the system's business."""
-
-
-class Acceptor(Protocol):
+class Acceptor(Carriers, ABC):
     """Makes pool connections of one transport, on the server's side, of what comes to the tunnel's TCP port.
 
     What it makes it gives to whoever it was made for, once a connection has said all that comes before its ID.
     """
 
-    server_first: bool
+    server_first: ClassVar[bool] = False
     """Whether the server sends the ID before the client has said anything, where there is no TLS."""
 
+    @abstractmethod
     def accept(self, lower: Link, early: bytes) -> None:
         """Take over a connection, with TLS set up if there is any; `early` are bytes that were read from it."""
-
-    def close(self) -> None:
-        """Accept no more, and drop what has come to nothing yet. See `Dialer.close`."""

@@ -18,13 +18,13 @@ import errno
 import os
 import socket
 from abc import abstractmethod
-from collections import deque
 from typing import TYPE_CHECKING
 
 from nodepass.net.address import Address, from_socket
 from nodepass.net.resets import ResetWatch
 from nodepass.net.tcp_options import reset_on_close, tune, unacknowledged
-from nodepass.transport.base import HIGH_WATER, LINGER, LOW_WATER, NOBODY, Ending, Link
+from nodepass.transport.base import LINGER, NOBODY, Ending, Link
+from nodepass.transport.send_queue import SendQueue
 
 if TYPE_CHECKING:
     from nodepass.transport.base import Receiver
@@ -69,9 +69,7 @@ class SocketLink(Link):
         "_last_error",
         "_linger",
         "_loop",
-        "_over_high_water",
         "_queue",
-        "_queued",
         "_read_ended",
         "_reading",
         "_receiver",
@@ -94,9 +92,7 @@ class SocketLink(Link):
         self._broken = False
         self._last_error: Exception = ConnectionAbortedError("the connection was gone before it was used")
         self._receiver: Receiver = NOBODY
-        self._queue: deque[bytes | memoryview] = deque()
-        self._queued = 0
-        self._over_high_water = False
+        self._queue = SendQueue()
         self._reading = False
         self._read_ended = False
         self._write_ended = False
@@ -111,7 +107,7 @@ class SocketLink(Link):
 
     @property
     def unsent(self) -> int:
-        return self._queued
+        return self._queue.size
 
     @property
     def gone(self) -> bool:
@@ -146,13 +142,17 @@ class SocketLink(Link):
             self._reading = True
             self._loop.add_reader(self._fd, self._on_readable)
 
+    def read_now(self) -> None:
+        if self._reading:
+            self._on_readable()
+
     def close(self) -> None:
         if self._ending is not None or self._sock is None:
             return
         self._ending = Ending.CLOSE
         self.pause_reading()
         self._end_stream()
-        if self._queued:
+        if self._queue:
             self._abort_later()
         else:
             self._lose(None)
@@ -212,34 +212,21 @@ class SocketLink(Link):
     def _enqueue(self, data: bytes | bytearray | memoryview, start: int) -> None:
         if not self._queue:
             self._loop.add_writer(self._fd, self._on_writable)
-        rest = bytes(memoryview(data)[start:])
-        self._queue.append(rest)
-        self._queued += len(rest)
-        if self._queued > HIGH_WATER and not self._over_high_water:
-            self._over_high_water = True
+        if self._queue.append(data, start):
             self._receiver.pause_writing()
 
     def _on_writable(self) -> None:
-        queue = self._queue
         try:
-            while queue:
-                chunk = queue[0]
-                sent = self._send(chunk)
-                self._queued -= sent
-                if sent < len(chunk):
-                    queue[0] = memoryview(chunk)[sent:]
-                    break
-                queue.popleft()
+            self._queue.drain(self._send)
         except (BlockingIOError, InterruptedError):
             pass
         except OSError as error:
             self._writing_failed(error)
             return
-        if not queue:
+        if not self._queue:
             self._loop.remove_writer(self._fd)
             self._all_sent()
-        if self._over_high_water and self._queued <= LOW_WATER:
-            self._over_high_water = False
+        if self._queue.relieved():
             self._receiver.resume_writing()
 
     def _all_sent(self) -> None:

@@ -21,7 +21,8 @@ from abc import abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING
 
-from nodepass.transport.base import HIGH_WATER, LINGER, LOW_WATER, NOBODY, Ending, Link
+from nodepass.transport.base import LINGER, NOBODY, Ending, Link
+from nodepass.transport.send_queue import SendQueue
 
 if TYPE_CHECKING:
     from nodepass.net.address import Address
@@ -43,9 +44,7 @@ class StreamLink(Link):
         "_linger",
         "_loop",
         "_lost",
-        "_over_high_water",
         "_queue",
-        "_queued",
         "_read_ended",
         "_reading",
         "_receiver",
@@ -63,9 +62,7 @@ class StreamLink(Link):
         self._receiver: Receiver = NOBODY
         self._stash: deque[bytes] = deque()
         self._stashed = 0
-        self._queue: deque[bytes | memoryview] = deque()
-        self._queued = 0
-        self._over_high_water = False
+        self._queue = SendQueue()
         self._reading = False
         self._read_ended = False
         self._write_ended = False
@@ -84,7 +81,10 @@ class StreamLink(Link):
 
     @abstractmethod
     def _carry(self, data: bytes | bytearray | memoryview) -> int:
-        """Hand over as much as the connection takes now; how many bytes that were. Fewer: it calls `room` later."""
+        """Hand over as much as the connection takes now; how many bytes that were. Fewer: it calls `room` later.
+
+        The connection tells of its end later, and never from inside this call.
+        """
 
     @abstractmethod
     def _send_end(self) -> None:
@@ -114,7 +114,7 @@ class StreamLink(Link):
 
     @property
     def unsent(self) -> int:
-        return self._queued
+        return self._queue.size
 
     @property
     def gone(self) -> bool:
@@ -141,17 +141,14 @@ class StreamLink(Link):
         if self._wake is None and not self.quiet:
             self._wake = self._loop.call_soon(self._woken)
 
+    def read_now(self) -> None:
+        """Nothing lies over a stream."""
+
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if self._lost or self._write_ended or not data:
             return
         carried = 0 if self._queue else self._carry(data)
-        if carried == len(data):
-            return
-        rest = bytes(memoryview(data)[carried:])
-        self._queue.append(rest)
-        self._queued += len(rest)
-        if self._queued > HIGH_WATER and not self._over_high_water:
-            self._over_high_water = True
+        if carried < len(data) and self._queue.append(data, carried):
             self._receiver.pause_writing()
 
     def write_eof(self) -> None:
@@ -218,8 +215,6 @@ class StreamLink(Link):
         """The peer takes no more; what it had sent before can still be read."""
         if self._told_end or self._lost:
             return
-        self._drop_queue()
-        self._write_ended = True
         self._end_told()
         self._fail(error)
 
@@ -233,19 +228,10 @@ class StreamLink(Link):
 
     def room(self) -> None:
         """The connection takes more."""
-        queue = self._queue
-        while queue:
-            chunk = queue[0]
-            carried = self._carry(chunk)
-            self._queued -= carried
-            if carried < len(chunk):
-                queue[0] = memoryview(chunk)[carried:]
-                break
-            queue.popleft()
-        if not queue and (self._write_ended or self._ending is not None):
+        self._queue.drain(self._carry)
+        if not self._queue and (self._write_ended or self._ending is not None):
             self._all_sent()
-        if self._over_high_water and self._queued <= LOW_WATER:
-            self._over_high_water = False
+        if self._queue.relieved():
             self._receiver.resume_writing()
 
     # Reading.
@@ -321,17 +307,14 @@ class StreamLink(Link):
         if self._lost:
             return
         self._failure = error
-        self._drop_queue()
+        self._write_ended = True
+        self._queue.clear()
         if self._ending is not None:
             self._lose(error)
             return
         if self._linger is None:
             self._linger = self._loop.call_later(LINGER, self._lose, error)
         self._read_on()
-
-    def _drop_queue(self) -> None:
-        self._queue.clear()
-        self._queued = 0
 
     def _abort_later(self) -> None:
         if self._linger is not None:
@@ -346,7 +329,7 @@ class StreamLink(Link):
         self._reading = False
         self._stash.clear()
         self._stashed = 0
-        self._drop_queue()
+        self._queue.clear()
         for handle in (self._linger, self._wake):
             if handle is not None:
                 handle.cancel()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nodepass.net.dial import Dial
+from nodepass.transport.base import Acceptor, Dialer
 from nodepass.transport.tcp_link import TcpLink
 from nodepass.transport.tls_link import TlsLink
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from nodepass.transport.socket_link import Shared
 
 
-class TcpDialer:
+class TcpDialer(Dialer):
     """Opens pool connections.
 
     Args:
@@ -41,17 +42,8 @@ class TcpDialer:
         """See `Dialer`."""
         return _Opening(self._server, self._timeout, self._local, self._shared, self._tls, opened, failed).cancel
 
-    def close(self) -> None:
-        """See `Dialer`: each connection is its own."""
 
-    def abort(self) -> None:
-        """See `Dialer`: each connection is its own."""
-
-    async def departed(self) -> None:
-        """See `Dialer`: what was sent is the system's business."""
-
-
-class TcpAcceptor:
+class TcpAcceptor(Acceptor):
     """Takes every connection for a pool connection: the server speaks first on it, with the ID.
 
     Args:
@@ -66,9 +58,6 @@ class TcpAcceptor:
     def accept(self, lower: Link, early: bytes) -> None:
         """See `Acceptor`: nothing comes before the ID."""
         self._accepted(lower)
-
-    def close(self) -> None:
-        """See `Acceptor`: nothing is kept here."""
 
 
 class _Opening:

@@ -34,10 +34,10 @@ from nodepass.tunnel.verification import Trust
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from nodepass.protocol.handshake import Verdict
-    from nodepass.transport.base import Link
+    from nodepass.transport.base import Acceptor, Link
     from nodepass.transport.quic import QuicListener
     from nodepass.tunnel.handshake import HandshakeReceiver
     from nodepass.tunnel.pool import PooledLink
@@ -72,6 +72,7 @@ class Server(Instance[ServerConfig], SessionOwner):
         self._flow: Flow | None = None
         self._certificate: CertificateSource | None = None
         self._tunnel_port: TunnelPort | None = None
+        self._acceptor: Acceptor | None = None
         self._quic: QuicListener | None = None
         self._user_ports: UserPorts | None = None
         self._sessions: dict[str, Session] = {}
@@ -96,11 +97,18 @@ class Server(Instance[ServerConfig], SessionOwner):
     async def _run(self) -> None:
         tunnel = self.config.tunnel
         ips = await addresses_to_bind(tunnel, self._resources)
+        # What the run before still sends, nobody waits for any more.
+        self._abort()
         listening = bind(ips, tunnel.port, socket.SOCK_STREAM)
-        acceptor = make_acceptor(self.config, self.pool_connection)
-        self._tunnel_port = TunnelPort(listening, self.config.secret, self._certificate, acceptor, self._resources, self)
+        self._acceptor = make_acceptor(self.config, self.pool_connection, self._resources)
+        self._tunnel_port = TunnelPort(
+            listening, self.config.secret, self._certificate, self._acceptor, self._resources, self
+        )
         if self.config.type is PoolTransport.QUIC and self._certificate is not None:
-            self._listen_for_quic(ips, self._certificate)
+            datagrams = bind(ips, tunnel.port, socket.SOCK_DGRAM)
+            self._quic = listen_for_quic(
+                datagrams, self.config, self._certificate, self.knows, self.pool_connection, self._resources
+            )
         await self._decide_flow()
         if self._flow is Flow.FORWARD and self._egress is None:
             self._egress = Egress(self.config, Targets(self.config, self._resources), self._resources)
@@ -109,12 +117,6 @@ class Server(Instance[ServerConfig], SessionOwner):
         self._log.info("Listening on %s, flow %s: waiting for clients", tunnel, self._agreement().flow.value)
         self._is_ready.set()
         await asyncio.Event().wait()
-
-    def _listen_for_quic(self, ips: Iterable[str], certificate: CertificateSource) -> None:
-        # That of the run before may still be sending what is left.
-        self._abort()
-        sockets = bind(ips, self.config.tunnel.port, socket.SOCK_DGRAM)
-        self._quic = listen_for_quic(sockets, self.config, certificate, self.knows, self.pool_connection, self._resources)
 
     async def _decide_flow(self) -> None:
         """Bind the target address, if users are to come in here; with `mode=0` that decides whether they do."""
@@ -152,12 +154,14 @@ class Server(Instance[ServerConfig], SessionOwner):
             session.end(SessionError("the server is closing"))
 
     async def _departed(self) -> None:
-        if self._quic is not None:
-            await self._quic.departed()
+        for carriers in (self._acceptor, self._quic):
+            if carriers is not None:
+                await carriers.departed()
 
     def _abort(self) -> None:
-        if self._quic is not None:
-            self._quic.abort()
+        for carriers in (self._acceptor, self._quic):
+            if carriers is not None:
+                carriers.abort()
 
     def _mode(self) -> int:
         return {None: 0, Flow.REVERSE: 1, Flow.FORWARD: 2}[self._flow]

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 ALWAYS_ENCRYPTED = frozenset({PoolTransport.QUIC, PoolTransport.HTTP2})
 
+UNLIMITED_USERS = 65536
+"""Streams for users that a client may have open where `slot=0` sets no limit."""
+
 HTTP2_ALPN = ("h2",)
 """What a TLS connection agrees on before HTTP/2 (RFC 9113, 3.2)."""
 
@@ -57,7 +60,17 @@ def make_dialer(agreement: Agreement, config: ClientConfig, server: Address, res
 
         return QuicDialer(server, tls, tunables, resources.tickets, resources.log)
     local = LocalAddress(None, resources.log)
-    return TcpDialer(server, tunables.tcp_dial_timeout, local, resources.shared, tls)
+    below = TcpDialer(server, tunables.tcp_dial_timeout, local, resources.shared, tls)
+    if transport is PoolTransport.WEBSOCKET:
+        from nodepass.transport.websocket import WebSocketDialer  # noqa: PLC0415
+
+        host = config.sni or config.tunnel.host or "localhost"
+        return WebSocketDialer(below, host, tunables.handshake_timeout, tunables.report_interval, resources.log)
+    if transport is PoolTransport.HTTP2:
+        from nodepass.transport.http2 import Http2Dialer  # noqa: PLC0415
+
+        return Http2Dialer(below, config.server_name, resources.log)
+    return below
 
 
 def _client_tls(transport: PoolTransport, tls: TlsMode, config: ClientConfig) -> ClientTls | None:
@@ -75,10 +88,19 @@ def _client_tls(transport: PoolTransport, tls: TlsMode, config: ClientConfig) ->
 # The server's side.
 
 
-def make_acceptor(config: ServerConfig, accepted: Callable[[Link], None]) -> Acceptor | None:
+def make_acceptor(config: ServerConfig, accepted: Callable[[Link], None], resources: Resources) -> Acceptor | None:
     """What makes pool connections of TCP connections; None where they do not come over TCP."""
     if config.type is PoolTransport.TCP:
         return TcpAcceptor(accepted)
+    if config.type is PoolTransport.WEBSOCKET:
+        from nodepass.transport.websocket import WebSocketAcceptor  # noqa: PLC0415
+
+        tunables = resources.tunables
+        return WebSocketAcceptor(accepted, tunables.handshake_timeout, tunables.report_interval, resources.log)
+    if config.type is PoolTransport.HTTP2:
+        from nodepass.transport.http2 import Http2Acceptor  # noqa: PLC0415
+
+        return Http2Acceptor(accepted, config.max, resources.tunables.handshake_timeout, resources.log)
     return None
 
 
@@ -97,4 +119,6 @@ def listen_for_quic(
     """
     from nodepass.transport.quic import QuicListener  # noqa: PLC0415
 
-    return QuicListener(sockets, certificate, config.max, knows, accepted, resources.tunables, resources.log)
+    # Those of users in progress are streams as well; how many wait idle is limited where they are taken in.
+    streams = config.max + (config.slot or UNLIMITED_USERS)
+    return QuicListener(sockets, certificate, streams, knows, accepted, resources.tunables, resources.log)

@@ -27,8 +27,8 @@ CAPTURED_RESPONSE = text(section("captured"), "server_response").encode()
 TOKEN = bearer_token(KEY)
 
 
-def verdict_of(pieces: list[bytes]) -> Verdict | None:
-    server = ServerHandshake(KEY)
+def verdict_of(pieces: list[bytes], *, upgrades: bool = False) -> Verdict | None:
+    server = ServerHandshake(KEY, upgrades=upgrades)
     verdict = None
     for piece in pieces:
         verdict = server.receive(piece)
@@ -110,6 +110,27 @@ class TestServer:
     def test_verdicts(self, data: bytes, status: int | None) -> None:
         assert status_of(data) == status
         assert verdict_of(every_byte(data)) == verdict_of([data])
+
+    @pytest.mark.parametrize(
+        ("data", "status"),
+        [
+            (request("GET / HTTP/1.1", "Upgrade: websocket", "Connection: Upgrade"), 101),
+            (request("GET /elsewhere HTTP/1.1", "upgrade: anything"), 101),
+            (request("GET / HTTP/1.1", "Upgrade: websocket", f"Authorization: Bearer {TOKEN}"), 101),
+            (request("GET / HTTP/1.1", "Connection: Upgrade", f"Authorization: Bearer {TOKEN}"), 200),
+            (request("GET / HTTP/1.1", f"Authorization: Bearer {TOKEN}"), 200),
+            (request("GET / HTTP/1.1"), 401),
+            (request("GET / HTTP/1.1", "Upgrade: websocket")[:-1], None),
+        ],
+    )
+    def test_where_websockets_are_taken_their_requests_are_told_apart(self, data: bytes, status: int | None) -> None:
+        verdict = verdict_of([data], upgrades=True)
+        assert (None if verdict is None else verdict.status) == status
+        assert verdict_of(every_byte(data), upgrades=True) == verdict
+        if status == 101:
+            without = verdict_of([data])
+            assert without is not None
+            assert without.status != 101
 
     def test_the_limit_is_the_same_however_the_bytes_come(self) -> None:
         def padded(size: int) -> bytes:

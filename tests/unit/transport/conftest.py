@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.transport.links import PAIRS, let_go
+from tests.unit.transport.links import PAIRS, SHARED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -25,17 +25,21 @@ else:
 
 @pytest.fixture(params=list(LOOPS.values()), ids=list(LOOPS))
 def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[object, object, None]], None]:
-    """Runs a coroutine to its end."""
+    """Runs a coroutine to its end; no callback may fail meanwhile."""
 
-    async def whole(work: Coroutine[object, object, None]) -> None:
+    async def clean(work: Coroutine[object, object, None]) -> None:
+        failures: list[dict[str, object]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, failure: failures.append(failure))
         try:
             await work
         finally:
-            let_go()
+            while SHARED:
+                SHARED.pop().abort()
+        assert not failures
 
     def run(work: Coroutine[object, object, None]) -> None:
         with asyncio.Runner(loop_factory=request.param) as runner:
-            runner.run(whole(work))
+            runner.run(clean(work))
 
     return run
 

@@ -7,24 +7,35 @@ import socket
 from typing import TYPE_CHECKING
 
 from nodepass.config import Tunables
-from nodepass.log import NONE, Log
+from nodepass.errors import DialError
+from nodepass.log import WARN, Log
 from nodepass.net.address import Address
 from nodepass.net.certificates import CertificateSource, ClientTls, client_context, self_signed
+from nodepass.transport.base import Dialer
+from nodepass.transport.http2 import Http2Acceptor, Http2Dialer
 from nodepass.transport.quic import QuicDialer, QuicListener
 from nodepass.transport.socket_link import Shared
 from nodepass.transport.tcp_link import TcpLink
 from nodepass.transport.tickets import Tickets
 from nodepass.transport.tls_link import TlsLink
+from nodepass.transport.websocket import WebSocketAcceptor, WebSocketDialer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from nodepass.transport.base import Link
+    from nodepass.net.certificates import ServerCertificate
+    from nodepass.transport.base import Carriers, Link
 
     Pair = Callable[[], Awaitable[tuple[Link, Link]]]
 
 READ_SIZE = 64 * 1024
 CERTIFICATE = self_signed()
+HTTP2_ALPN = ("h2",)
+HTTP2_CERTIFICATE = self_signed(HTTP2_ALPN)
+
+
+SHARED: list[Link | Carriers] = []
+"""Connections that carry links, and outlive them for a while: `run` closes them at the end of a test."""
 
 
 class Notes:
@@ -102,7 +113,9 @@ async def tls_pair() -> tuple[TlsLink, TlsLink]:
     return await encrypt(near, far)
 
 
-async def encrypt(near: socket.socket, far: socket.socket) -> tuple[TlsLink, TlsLink]:
+async def encrypt(
+    near: socket.socket, far: socket.socket, alpn: tuple[str, ...] = (), certificate: ServerCertificate = CERTIFICATE
+) -> tuple[TlsLink, TlsLink]:
     """Shake hands over two connected sockets; the first is the client."""
     loop = asyncio.get_running_loop()
     shared = Shared(READ_SIZE)
@@ -110,39 +123,95 @@ async def encrypt(near: socket.socket, far: socket.socket) -> tuple[TlsLink, Tls
     client = TlsLink(
         near,
         shared,
-        ClientTls(client_context(verify=False), None),
+        ClientTls(client_context(verify=False, alpn=alpn), None),
         timeout=10,
         ready=lambda _, error: done[0].set_result(error),
     )
-    server = TlsLink(far, shared, CERTIFICATE, timeout=10, ready=lambda _, error: done[1].set_result(error))
+    server = TlsLink(far, shared, certificate, timeout=10, ready=lambda _, error: done[1].set_result(error))
     assert await asyncio.gather(*done) == [None, None]
     return client, server
 
 
+class Ready(Dialer):
+    """A dialer for connections that are there already.
+
+    Args:
+        links: what it gives, one after the other; then it fails.
+    """
+
+    def __init__(self, *links: Link) -> None:
+        self._links = list(links)
+        self.dialled = 0
+
+    def open(self, opened: Callable[[Link], None], failed: Callable[[Exception], None]) -> Callable[[], None]:
+        self.dialled += 1
+        loop = asyncio.get_running_loop()
+        if self._links:
+            return loop.call_soon(opened, self._links.pop(0)).cancel
+        return loop.call_soon(failed, DialError("there are no more")).cancel
+
+    def close(self) -> None:
+        pass
+
+
+async def upgrade(near: Link, far: Link) -> tuple[Link, Link]:
+    """A WebSocket over two joined links; the first is the client."""
+    loop = asyncio.get_running_loop()
+    log = Log(WARN)
+    client: asyncio.Future[Link] = loop.create_future()
+    server: asyncio.Future[Link] = loop.create_future()
+    WebSocketAcceptor(server.set_result, 10, 3600, log).accept(far, b"")
+    WebSocketDialer(Ready(near), "localhost", 10, 3600, log).open(client.set_result, client.set_exception)
+    return await client, await server
+
+
+async def ws_pair() -> tuple[Link, Link]:
+    return await upgrade(*await tcp_pair())
+
+
+async def wss_pair() -> tuple[Link, Link]:
+    return await upgrade(*await tls_pair())
+
+
+async def opened(dialer: Dialer) -> Link:
+    """Open one connection."""
+    done: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
+    dialer.open(done.set_result, done.set_exception)
+    async with asyncio.timeout(10):
+        return await done
+
+
+async def http2_pair() -> tuple[Link, Link]:
+    """One stream of a connection; the first is the client's end."""
+    near, far = await encrypt(*connected_sockets(), HTTP2_ALPN, HTTP2_CERTIFICATE)
+    SHARED.extend((near, far))
+    accepted: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
+    log = Log(WARN)
+    Http2Acceptor(accepted.set_result, 1, 10, log).accept(far, b"")
+    return await opened(Http2Dialer(Ready(near), "none", log)), await accepted
+
+
 async def quic_pair() -> tuple[Link, Link]:
-    """Two ends of one stream; the first is the client. `let_go` ends what is left of the connection."""
+    """One stream of a connection; the first is the client's end."""
     loop = asyncio.get_running_loop()
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.bind(("127.0.0.1", 0))
     sock.setblocking(False)
     server = Address(*sock.getsockname())
-    tunables, log = Tunables(), Log(NONE)
-    far: asyncio.Future[Link] = loop.create_future()
-    listener = QuicListener([sock], CertificateSource(CERTIFICATE), 1, lambda _: True, far.set_result, tunables, log)
+    tunables, log = Tunables(), Log(WARN)
+    accepted: asyncio.Future[Link] = loop.create_future()
+    source = CertificateSource(CERTIFICATE)
+    listener = QuicListener([sock], source, 1, lambda _: True, accepted.set_result, tunables, log)
     dialer = QuicDialer(server, ClientTls(client_context(verify=False), None), tunables, Tickets(), log)
-    near: asyncio.Future[Link] = loop.create_future()
-    dialer.open(near.set_result, near.set_exception)
-    _ENDS.extend((dialer, listener))
-    return await near, await far
+    SHARED.extend((dialer, listener))
+    return await opened(dialer), await accepted
 
 
-_ENDS: list[QuicDialer | QuicListener] = []
-
-
-def let_go() -> None:
-    """End what links of this test were streams of."""
-    while _ENDS:
-        _ENDS.pop(0).abort()
-
-
-PAIRS: dict[str, Pair] = {"tcp": tcp_pair, "tls": tls_pair, "quic": quic_pair}
+PAIRS: dict[str, Pair] = {
+    "tcp": tcp_pair,
+    "tls": tls_pair,
+    "quic": quic_pair,
+    "ws": ws_pair,
+    "wss": wss_pair,
+    "http2": http2_pair,
+}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nodepass.transport import socket_link, stream_link
 from nodepass.transport.base import HIGH_WATER
-from nodepass.transport.stream_link import StreamLink
+from nodepass.transport.websocket import link as websocket_link
 from tests.unit.transport.links import READ_SIZE, Notes, attached
 
 if TYPE_CHECKING:
@@ -266,8 +266,8 @@ def test_bytes_with_a_reset_right_behind_them_are_delivered_and_the_reset_notice
 
 
 def test_a_reset_is_noticed_while_reading_is_paused(run: Run, pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind in (socket_link, stream_link):
-        monkeypatch.setattr(kind, "LINGER", 0.01)
+    for module in (socket_link, stream_link, websocket_link):
+        monkeypatch.setattr(module, "LINGER", 0.01)
 
     async def main() -> None:
         near, far = await pair()
@@ -310,9 +310,8 @@ def test_a_link_is_quiet_until_something_has_come(run: Run, pair: Pair) -> None:
                 far.write_eof()
             else:
                 far.abort()
-            if isinstance(near, StreamLink):
-                # A stream cannot ask the network: its connection has to read what has come.
-                await turns()
+            # A link that shares its connection learns of it with the rest of what comes there.
+            await turns()
             assert (before, near.quiet) == (True, False)
             near.abort()
             far.abort()

@@ -13,6 +13,7 @@ import ssl
 from typing import TYPE_CHECKING, Final
 
 from nodepass.errors import DialError
+from nodepass.transport.base import Dialer
 from nodepass.transport.quic.dialled import Dialled
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class _Opening:
         """Its stream, where that went out with the first packet."""
 
 
-class QuicDialer:
+class QuicDialer(Dialer):
     """Opens pool connections; see `nodepass.transport.base.Dialer`.
 
     Args:

@@ -49,6 +49,9 @@ MOST_PATHS: Final = 4
 _CRYPTO_ERROR: Final = 0x100
 """A TLS alert as the error of a connection is this and the alert's number (RFC 9001, 4.8)."""
 
+_UNACCEPTABLE: Final = "unacceptable"
+"""All that the library says of a certificate for another name."""
+
 _DISTRUST: Final = {
     AlertDescription.bad_certificate,
     AlertDescription.unsupported_certificate,
@@ -244,7 +247,8 @@ class Engine(QuicConnection):
             self._drain_tls()
         except QuicTlsBridgeError as error:
             if self._is_client and error.error_code - _CRYPTO_ERROR in _DISTRUST:
-                self._distrust = error.reason_phrase
+                name = self._configuration.server_name
+                self._distrust = error.reason_phrase.replace(_UNACCEPTABLE, f"not valid for {name}, or not for servers")
             self.close(error.error_code, int(error.frame_type), error.reason_phrase)
 
     def _learn_remote_source_cid(self, data: bytes) -> None:

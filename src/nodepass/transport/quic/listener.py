@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from nodepass.errors import DialError
 from nodepass.log import WARN
 from nodepass.net.address import from_socket
+from nodepass.transport.base import Carriers
 from nodepass.transport.quic.connection import Connection
 from nodepass.transport.quic.datagrams import DatagramSocket
 from nodepass.transport.quic.identity import Identity
@@ -48,13 +49,13 @@ TRUSTED_HANDSHAKES: Final = 2
 """Handshakes under way from one address before a token is asked for."""
 
 
-class QuicListener:
+class QuicListener(Carriers):
     """Takes pool connections over QUIC.
 
     Args:
         sockets: bound; owned from here on.
         certificate: of this server.
-        most: pool connections that a client may have, besides the control channel.
+        most: streams that a client may have open, besides the control channel.
         knows: whether a client at this address has shaken hands.
         accepted: called with each stream that has begun.
         tunables: timeouts.

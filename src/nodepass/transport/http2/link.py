@@ -1,0 +1,111 @@
+"""A link that is one stream of an HTTP/2 connection.
+
+END_STREAM ends a direction, RST_STREAM both at once (RFC 9113, 5.1): so whoever sends one hears no end of the peer's any
+more, and does not wait for it. What it means is in its code:
+
+- CONNECT_ERROR: the stream is broken, as by a TCP reset (RFC 9113, 8.5). So are all that are not named here.
+- CANCEL and NO_ERROR: the peer has closed the stream. What it sent before is all it had to send, and it takes no more. A v1
+  client has no other way to end a stream; servers say it of a request whose answer is complete (RFC 9113, 8.1).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from h2.errors import ErrorCodes
+
+from nodepass.policy.receive_window import ReceiveWindow
+from nodepass.transport.base import LINGER
+from nodepass.transport.stream_link import StreamLink
+
+if TYPE_CHECKING:
+    from nodepass.transport.http2.connection import Connection
+
+
+class Http2Link(StreamLink):
+    """One stream.
+
+    Args:
+        connection: it is of.
+        stream_id: its number there.
+    """
+
+    __slots__ = ("_closed", "_connection", "_peer_closed", "_refused", "_window", "stream_id")
+
+    def __init__(self, connection: Connection, stream_id: int) -> None:
+        super().__init__(connection.lower.remote)
+        self._connection = connection
+        self._window = ReceiveWindow()
+        self._refused = False
+        self._closed = False
+        self._peer_closed: Exception | None = None
+        self.stream_id = stream_id
+
+    @property
+    def fingerprint(self) -> str | None:
+        return self._connection.lower.fingerprint
+
+    def peer_reset(self, error: Exception) -> None:
+        self._closed = True
+        super().peer_reset(error)
+
+    def peer_closed(self, error: Exception) -> None:
+        """The peer closed the stream: it has ended in order, and is broken by `error` if there is more to send."""
+        if self._queue:
+            self.peer_reset(error)
+            return
+        self._closed = True
+        self._peer_closed = error
+        self._connection.forget(self)
+        self.peer_ended()
+
+    def padded(self, count: int) -> None:
+        """So many bytes of padding came: they take from the window as well."""
+        if not self._heard_end:
+            self._consumed(count)
+
+    def _carry(self, data: bytes | bytearray | memoryview) -> int:
+        if self._peer_closed is None:
+            return self._connection.carry(self, data)
+        self._write_ended = True
+        self._loop.call_soon(self.peer_reset, self._peer_closed)
+        return len(data)
+
+    def _send_end(self) -> None:
+        self._connection.end(self)
+        if self._refused:
+            self._reset(ErrorCodes.NO_ERROR)
+
+    def _send_reset(self) -> None:
+        self._reset(ErrorCodes.CONNECT_ERROR)
+
+    def _refuse(self) -> None:
+        # What this side still has to send must arrive, and a reset ends that, too: until then the window holds the peer.
+        self._refused = True
+        if self._told_end:
+            self._reset(ErrorCodes.NO_ERROR)
+
+    def _reset(self, code: ErrorCodes) -> None:
+        if not self._closed:
+            self._closed = True
+            self._connection.reset(self, code)
+        self._end_heard()
+
+    def _consumed(self, count: int) -> None:
+        connection = self._connection
+        grown = self._window.consume(count, waiting=self._stashed, largest=connection.largest_window)
+        if grown:
+            connection.grant(self, grown)
+
+    def _abort_when_received(self) -> None:
+        # Below is one stream of bytes: nothing overtakes.
+        self.abort()
+
+    def _release(self) -> None:
+        self._connection.forget(self)
+
+    def _lose(self, error: Exception | None) -> None:
+        if not self._lost and self._told_end and not self._heard_end:
+            # The peer may go on as if nothing had happened, or never end.
+            self._loop.call_later(LINGER, self._refuse)
+        super()._lose(error)

@@ -1,0 +1,65 @@
+"""What a link was given to send and has not handed on, with the marks at which its feeder pauses and goes on."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from nodepass.transport.base import HIGH_WATER, LOW_WATER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Send = Callable[[bytes | memoryview], int]
+
+
+class SendQueue:
+    """Bytes in the order they were given, copied: the giver may reuse its memory.
+
+    Attributes:
+        size: bytes in it.
+    """
+
+    __slots__ = ("_chunks", "_over_high_water", "size")
+
+    def __init__(self) -> None:
+        self._chunks: deque[bytes | memoryview] = deque()
+        self._over_high_water = False
+        self.size = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._chunks)
+
+    def append(self, data: bytes | bytearray | memoryview, start: int) -> bool:
+        """Keep `data` from `start` on; True when that fills the queue over the mark at which the feeder must pause."""
+        rest = bytes(memoryview(data)[start:])
+        self._chunks.append(rest)
+        self.size += len(rest)
+        if self.size <= HIGH_WATER or self._over_high_water:
+            return False
+        self._over_high_water = True
+        return True
+
+    def drain(self, send: Send) -> None:
+        """Hand on with `send`, which says how many bytes it took, until it takes less than it was given."""
+        chunks = self._chunks
+        while chunks:
+            chunk = chunks[0]
+            sent = send(chunk)
+            self.size -= sent
+            if sent < len(chunk):
+                chunks[0] = memoryview(chunk)[sent:]
+                return
+            chunks.popleft()
+
+    def relieved(self) -> bool:
+        """Whether the feeder had to pause and may go on now; True once."""
+        if not self._over_high_water or self.size > LOW_WATER:
+            return False
+        self._over_high_water = False
+        return True
+
+    def clear(self) -> None:
+        """Forget what is left."""
+        self._chunks.clear()
+        self.size = 0
