@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from nodepass.net.address import Address
     from nodepass.transport.base import Receiver
 
+SMALL = 4 * 1024
+"""Bytes up to which pieces that wait to be read are joined."""
+
 
 class StreamLink(Link):
     """One stream of a connection.
@@ -194,8 +197,12 @@ class StreamLink(Link):
         elif self._reading and not self._stash and self._wake is None:
             self._deliver(data)
         else:
-            self._stash.append(data)
             self._stashed += len(data)
+            if self._stash and len(self._stash[-1]) + len(data) <= SMALL:
+                # Many small pieces would take many times the memory of what is in them.
+                self._stash[-1] += data
+            else:
+                self._stash.append(data)
 
     def peer_ended(self) -> None:
         """The peer sends no more, in order."""
