@@ -31,6 +31,7 @@ class Couple:
 
     def __init__(self, *, nameless: bool = False, ticket: object = None) -> None:
         self.tickets: list[SessionTicket] = []
+        self._now = monotonic()
         insecure = ClientTls(client_context(verify=False), None)
         client = client_configuration(insecure, 15.0, ticket)
         if nameless:
@@ -56,9 +57,11 @@ class Couple:
     def exchange(self, *, taking: bool = True) -> None:
         """Pass on what both have to say until there is nothing left; whether their events are taken as well."""
         for _ in range(20):
+            self._now += 0.01
             for source, sink, address in ((self.server, self.client, SERVER), (self.client, self.server, CLIENT)):
-                for datagram, _ in source.datagrams_to_send(monotonic()):
-                    sink.receive(datagram, len(datagram), address, monotonic())
+                source.core.handle_timer(self._now)
+                for datagram, _ in source.datagrams_to_send(self._now):
+                    sink.receive(datagram, len(datagram), address, self._now)
                     if taking:
                         sink._drain_core()
 
