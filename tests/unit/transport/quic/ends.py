@@ -54,7 +54,9 @@ class Ends:
         tunables: of both ends.
     """
 
-    def __init__(self, most: int = 100, certificate: ServerCertificate = CERTIFICATE, tunables: Tunables | None = None) -> None:
+    def __init__(
+        self, most: int = 100, certificate: ServerCertificate = CERTIFICATE, tunables: Tunables | None = None
+    ) -> None:
         self.lines = Lines()
         logger = logging.Logger("quic test")  # noqa: LOG001 - one per test, held by nobody
         logger.addHandler(self.lines)

@@ -16,7 +16,7 @@ from qh3.quic.tls_bridge import QuicTlsBridge
 from nodepass.net.certificates import ClientTls, client_context
 from nodepass.transport.quic.library import Engine
 from nodepass.transport.quic.packets import parse_long
-from nodepass.transport.quic.settings import ALPN_CREDIT, Limits, client_configuration, server_configuration
+from nodepass.transport.quic.settings import ALPN_CREDIT, STREAM_WINDOW, Limits, client_configuration, server_configuration
 from tests.unit.transport.quic.ends import CERTIFICATE
 
 if TYPE_CHECKING:
@@ -120,16 +120,20 @@ def test_credit_is_granted_when_an_event_is_taken() -> None:
     couple = Couple()
     couple.exchange()
     stream_id = couple.client.core.open_stream(unidirectional=False)
-    couple.client.core.send_stream(stream_id, bytes(20_000_000))
-    for _ in range(300):
-        couple.exchange(taking=False)
-    sent = 20_000_000 - couple.client.core.get_send_buffer_size(stream_id)
-    assert sent <= 8 * 1024 * 1024, "the stream's window"
+    size = 3 * STREAM_WINDOW
+    couple.client.core.send_stream(stream_id, bytes(size))
+
+    def sent_until_blocked() -> int:
+        before = -1
+        while (sent := size - couple.client.core.get_send_buffer_size(stream_id)) > before:
+            before = sent
+            couple.exchange(taking=False)
+        return sent
+
+    assert sent_until_blocked() == STREAM_WINDOW
     while couple.server.core.next_event() is not None:
         pass
-    for _ in range(100):
-        couple.exchange(taking=False)
-    assert 20_000_000 - couple.client.core.get_send_buffer_size(stream_id) > sent
+    assert sent_until_blocked() == 2 * STREAM_WINDOW
 
 
 def test_the_arguments_and_attributes_that_are_overridden_exist() -> None:
