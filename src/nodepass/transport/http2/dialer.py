@@ -232,7 +232,7 @@ class _ClientConnection(Connection):
         self._h2.send_headers(stream_id, self._headers)
         link = self._add(stream_id)
         self._serves()
-        self._flush_soon()
+        self.sender.flush_soon()
         link.write(OPENING)
         if stream_id == HIGHEST_STREAM:
             self.close()
@@ -256,5 +256,5 @@ class _ClientConnection(Connection):
         """A stream comes to nothing."""
         link = self._links.get(stream_id)
         if link is not None:
-            self.reset(link, ErrorCodes.CANCEL)
+            self.sender.reset(stream_id, ErrorCodes.CANCEL)
             link.peer_reset(DialError(reason))
