@@ -125,7 +125,7 @@ class _ServerConnection(Connection):
         headers = dict(event.headers)
         if self.closing:
             self.sender.reset(stream_id, ErrorCodes.REFUSED_STREAM)
-        elif headers[b":method"] != METHOD:
+        elif headers.get(b":method") != METHOD:
             self._turn_away(stream_id, HTTPStatus.METHOD_NOT_ALLOWED)
         elif headers.get(b":path") != PATH:
             self._turn_away(stream_id, HTTPStatus.NOT_FOUND)

@@ -243,7 +243,7 @@ class _ClientConnection(Connection):
         super()._on_settings(event)
 
     def _on_response(self, event: ResponseReceived) -> None:
-        status = dict(event.headers)[b":status"]
+        status = dict(event.headers).get(b":status", b"")
         if status != b"200":
             self._break(event.stream_id, f"the server answered {status.decode('ascii', 'replace')}")
 

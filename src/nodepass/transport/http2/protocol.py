@@ -28,6 +28,12 @@ FIRST_WINDOW = 2**16 - 1
 """What a connection's window begins with."""
 
 
+class _Protocol(H2Connection):
+    """h2, with a shorter memory of streams that are over: it tells late frames from wrong ones."""
+
+    MAX_CLOSED_STREAMS = 4096
+
+
 def make_protocol(frames: GuardedFrames, *, client: bool, most_streams: int) -> H2Connection:
     """One end's protocol.
 
@@ -36,7 +42,7 @@ def make_protocol(frames: GuardedFrames, *, client: bool, most_streams: int) -> 
         client: whether this end is the client's.
         most_streams: that the peer may open.
     """
-    h2 = H2Connection(H2Configuration(client_side=client))
+    h2 = _Protocol(H2Configuration(client_side=client))
     h2.local_settings = Settings(
         client=client,
         initial_values={
