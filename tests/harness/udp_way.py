@@ -40,14 +40,14 @@ class UdpWay:
     """Listens on a UDP port, and passes datagrams on to another of this machine and back, one sender at a time.
 
     Args:
-        to: that port.
+        to: that port, which may be set later.
         port: where; a free one unless given.
         troubles: on the way.
         seed: of the troubles, so that they can be had again.
     """
 
-    def __init__(self, to: int, port: int = 0, troubles: Troubles = CLEAR, seed: int = 1) -> None:
-        self._to = ("127.0.0.1", to)
+    def __init__(self, to: int = 0, port: int = 0, troubles: Troubles = CLEAR, seed: int = 1) -> None:
+        self.to = to
         self._random = random.Random(seed)
         self._near = self._bound(port)
         self._far = self._bound(0)
@@ -78,7 +78,7 @@ class UdpWay:
 
     def send(self, datagram: bytes) -> None:
         """Send something of one's own to the far side."""
-        self._far.sendto(datagram, self._to)
+        self._far.sendto(datagram, ("127.0.0.1", self.to))
 
     @staticmethod
     def _bound(port: int) -> socket.socket:
@@ -100,7 +100,7 @@ class UdpWay:
                         break
                     if sock is self._near:
                         self._client = sender
-                        self._pass(datagram, far, self._to)
+                        self._pass(datagram, far, ("127.0.0.1", self.to))
                     elif self._client is not None:
                         self._pass(datagram, self._near, self._client)
         for sock in (self._near, self._far, *self._old):

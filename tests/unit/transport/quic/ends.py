@@ -109,7 +109,7 @@ class Ends:
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait until something is so that nobody tells of."""
         async with asyncio.timeout(PATIENCE):
-            while not condition():  # noqa: ASYNC110 - nobody tells of it
+            while not condition():  # noqa: ASYNC110 - there is nobody to set an event
                 await asyncio.sleep(0.002)
 
     def _accept(self, link: Link) -> None:
