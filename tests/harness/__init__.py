@@ -11,6 +11,7 @@ from tests.harness.ports import free_port
 from tests.harness.process import TIMEOUT, NodePass, Process
 from tests.harness.targets import Echo, Received, Recorder, Silent, SpeaksFirst, TcpTarget, UdpEcho, unanswering
 from tests.harness.tunnel import KEY, Runner, Tunnel
+from tests.harness.udp_way import Troubles, UdpWay
 from tests.harness.wiretap import Wiretap
 
 __all__ = [
@@ -28,8 +29,10 @@ __all__ = [
     "Silent",
     "SpeaksFirst",
     "TcpTarget",
+    "Troubles",
     "Tunnel",
     "UdpEcho",
+    "UdpWay",
     "Wiretap",
     "connect",
     "echoed",

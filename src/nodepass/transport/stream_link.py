@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     from nodepass.net.address import Address
     from nodepass.transport.base import Receiver
 
+SMALL = 4 * 1024
+"""Bytes up to which pieces that wait to be read are joined."""
+
+MOST_PIECES = 256
+"""Pieces that wait unjoined where they may be datagrams."""
+
 
 class StreamLink(Link):
     """One stream of a connection.
@@ -194,8 +200,13 @@ class StreamLink(Link):
         elif self._reading and not self._stash and self._wake is None:
             self._deliver(data)
         else:
-            self._stash.append(data)
             self._stashed += len(data)
+            joins = self.coalesce or len(self._stash) >= MOST_PIECES
+            if joins and self._stash and len(self._stash[-1]) + len(data) <= SMALL:
+                # Many small pieces would take many times the memory of what is in them.
+                self._stash[-1] += data
+            else:
+                self._stash.append(data)
 
     def peer_ended(self) -> None:
         """The peer sends no more, in order."""

@@ -20,12 +20,13 @@ class TicketKey(NamedTuple):
     Args:
         server: who issued it.
         hostname: the name that the server was asked for.
-        verified: whether its certificate was verified.
+        trust: the authorities by which its certificate was verified, in a form that tells them from others; None where it
+            was not verified.
     """
 
     server: Address
     hostname: str | None
-    verified: bool
+    trust: bytes | None
 
 
 class Remembered(NamedTuple):

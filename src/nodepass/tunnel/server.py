@@ -185,7 +185,14 @@ class Server(Instance[ServerConfig], SessionOwner):
         elif not session.has_control:
             link.write(conn_id.to_bytes(conn_id.CONTROL))
             session.start_control(link)
-        elif session.pool.active >= self.config.max:
+        elif session.pool.active < self.config.max:
+            self._pool_connection(session, link)
+        else:
+            # Over QUIC, the signals that came with it have not been read yet, which may name one of those that are idle.
+            asyncio.get_running_loop().call_soon(self._pool_connection, session, link)
+
+    def _pool_connection(self, session: Session, link: Link) -> None:
+        if session.pool.active >= self.config.max:
             self._log.seldom("pool full", WARN, "%s opened over %d pool connections", session.peer, self.config.max)
             link.abort()
         else:

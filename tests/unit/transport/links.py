@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from nodepass.net.certificates import ServerCertificate
-    from nodepass.transport.base import Link
+    from nodepass.transport.base import Carriers, Link
 
     Pair = Callable[[], Awaitable[tuple[Link, Link]]]
 
@@ -192,20 +192,19 @@ async def http2_pair() -> tuple[Link, Link]:
 
 
 async def quic_pair() -> tuple[Link, Link]:
-    """Two ends of one stream; the first is the client."""
+    """One stream of a connection; the first is the client's end."""
     loop = asyncio.get_running_loop()
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.bind(("127.0.0.1", 0))
     sock.setblocking(False)
     server = Address(*sock.getsockname())
     tunables, log = Tunables(), Log(WARN)
-    far: asyncio.Future[Link] = loop.create_future()
-    listener = QuicListener([sock], CertificateSource(CERTIFICATE), 1, lambda _: True, far.set_result, tunables, log)
+    accepted: asyncio.Future[Link] = loop.create_future()
+    source = CertificateSource(CERTIFICATE)
+    listener = QuicListener([sock], source, 1, lambda _: True, accepted.set_result, tunables, log)
     dialer = QuicDialer(server, ClientTls(client_context(verify=False), None), tunables, Tickets(), log)
-    near: asyncio.Future[Link] = loop.create_future()
-    dialer.open(near.set_result, near.set_exception)
     SHARED.extend((dialer, listener))
-    return await near, await far
+    return await opened(dialer), await accepted
 
 
 PAIRS: dict[str, Pair] = {

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from nodepass.transport.quic.library import Engine
     from nodepass.transport.quic.link import QuicLink
-    from nodepass.transport.quic.streams import Carrier
+    from nodepass.transport.quic.owner import Carrier
 
 RECHECK: Final = 0.01
 """Seconds between looks."""

@@ -22,7 +22,7 @@ from nodepass.errors import ProtocolError
 from nodepass.log import WARN
 from nodepass.transport.base import LINGER
 from nodepass.transport.quic.alarm import Alarm
-from nodepass.transport.quic.library import MOST_PATHS
+from nodepass.transport.quic.paths import Paths
 from nodepass.transport.quic.streams import Streams
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Connection:
         self._log = log
         self._answer = answer
         self._interval = interval
-        self._addresses = {address}
+        self._paths = Paths(address)
         self._left = False
         self._patience: asyncio.TimerHandle | None = None
         self._planned: asyncio.Handle | None = None
@@ -101,8 +101,9 @@ class Connection:
             self._broke(error)
             return
         self._heard = self._heard or authentic
-        if address not in self._addresses and self.complete:
-            self._moved(address, authentic=authentic)
+        if self.complete and not self._paths.follow(address, authentic=authentic):
+            self._log.seldom("quic moved", WARN, "QUIC: %s moved once more than can be followed: ended", self.peer)
+            self.fail(ConnectionAbortedError("it moved too often"), address=address)
 
     def turn(self) -> None:
         """Act on what has come, and send."""
@@ -124,13 +125,12 @@ class Connection:
         self._left = True
         self.wake()
 
-    def fail(self, error: Exception | None, code: int = 0) -> None:
-        """End now, and tell the peer."""
+    def fail(self, error: Exception | None, code: int = 0, address: SocketAddress | None = None) -> None:
+        """End now, and tell the peer; at an address that it has just moved to, if that is given."""
         if self.over:
             return
         if self.engine.started and not self.engine.ended:
-            self.engine.finish(code, "" if error is None else str(error))
-            self.transmit()
+            self._say_goodbye(code, "" if error is None else str(error), address)
         self._end(error)
 
     def move_to(self, socket: DatagramSocket) -> None:
@@ -149,6 +149,14 @@ class Connection:
         """Take events again, in another turn."""
         self._loop.call_soon(self.turn)
 
+    def ping(self) -> None:
+        """Ask for a sign of life."""
+        try:
+            self.engine.core.send_ping(0)
+        except (ValueError, RuntimeError):
+            return
+        self.wake()
+
     def transmit(self) -> None:
         """Send now what can be sent."""
         if self._socket.blocked or self.over:
@@ -165,7 +173,7 @@ class Connection:
         held, next_event, stall = engine.held, engine.core.next_event, streams.stall
         if not self.complete:
             streams.agreed()
-        while not stall.on or engine.ended:
+        while (not stall.on or engine.ended) and not self.over:
             event = held.popleft() if held else next_event()
             if event is None:
                 break
@@ -184,22 +192,6 @@ class Connection:
             self.complete = True
             self._owner.established(self)
         streams.deliver()
-
-    def _moved(self, address: SocketAddress, *, authentic: bool) -> None:
-        """A packet came from elsewhere. The engine looks whether the peer is there, and follows; but not without end."""
-        if not authentic and len(self._addresses) < MOST_PATHS:
-            return
-        if len(self._addresses) < MOST_PATHS:
-            self._addresses.add(address)
-            self._log.debug("QUIC: %s sends from %s now", self.peer, address)
-            return
-        self._log.seldom("quic moved", WARN, "QUIC: %s moved once more than can be followed: ended", self.peer)
-        error = ConnectionAbortedError("it has moved too often")
-        self.engine.finish(0, str(error))
-        farewell = self.engine.core.poll_transmit(monotonic())
-        if farewell is not None:
-            self._socket.send([farewell[0]], address, self._answer or ())
-        self._end(error)
 
     # What goes.
 
@@ -263,14 +255,6 @@ class Connection:
             self.ping()
         self._heard = False
 
-    def ping(self) -> None:
-        """Ask for a sign of life."""
-        try:
-            self.engine.core.send_ping(0)
-        except (ValueError, RuntimeError):
-            return
-        self.wake()
-
     # The end.
 
     def _end_if_done(self) -> None:
@@ -285,16 +269,26 @@ class Connection:
         elif self._patience is None:
             self._patience = self._loop.call_later(LINGER, self.fail, None)
 
+    def _say_goodbye(self, code: int, reason: str, address: SocketAddress | None) -> None:
+        """Tell the peer of the end, twice: nothing is sent again from here on."""
+        try:
+            self.engine.finish(code, reason)
+            farewell = self.engine.core.poll_transmit(monotonic())
+        except Exception as error:  # noqa: BLE001 - see `received`
+            self._log.debug("QUIC: no farewell to %s: %r", self.peer, error)
+            return
+        if farewell is not None:
+            self._send([farewell[0], farewell[0]], address or farewell[1])
+
     def _broke(self, error: Exception) -> None:
         """The library, or a rule, gave up on what the peer sent."""
         if self.over:
             return
-        self._log.seldom("quic peer", WARN, "QUIC: ended the connection with %s: %s", self.peer, error)
-        broken = ConnectionAbortedError(f"the QUIC connection was ended: {error}")
-        try:
-            self.fail(broken, PROTOCOL_VIOLATION if isinstance(error, ProtocolError) else INTERNAL_ERROR)
-        except Exception:  # noqa: BLE001 - not even a farewell can be had of the engine
-            self._end(broken)
+        violation = isinstance(error, ProtocolError)
+        shown = str(error) if violation else repr(error)
+        self._log.seldom("quic peer", WARN, "QUIC: ended the connection with %s: %s", self.peer, shown)
+        code = PROTOCOL_VIOLATION if violation else INTERNAL_ERROR
+        self.fail(ConnectionAbortedError(f"the QUIC connection was ended: {shown}"), code)
 
     def _end(self, error: Exception | None) -> None:
         if self.over:
@@ -304,5 +298,5 @@ class Connection:
         for timer in (self._beat_timer, self._planned, self._patience):
             if timer is not None:
                 timer.cancel()
-        self.streams.failed(error)
+        self.streams.failed(error or ConnectionResetError("the QUIC connection was ended"))
         self._owner.gone(self, error)

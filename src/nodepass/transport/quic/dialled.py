@@ -15,7 +15,7 @@ from nodepass.net.udp import enlarge_buffers
 from nodepass.transport.quic.connection import Connection
 from nodepass.transport.quic.datagrams import DatagramSocket
 from nodepass.transport.quic.library import Engine
-from nodepass.transport.quic.settings import SILENT_INTERVALS, Limits, client_configuration
+from nodepass.transport.quic.settings import SILENT_INTERVALS, Limits, bring_ticket, client_configuration, trust_of
 from nodepass.transport.tickets import Remembered, TicketKey
 
 if TYPE_CHECKING:
@@ -49,11 +49,13 @@ class Dialled:
         self._last_move = 0.0
         tls, tunables = dialer.tls, dialer.tunables
         interval = tunables.report_interval
-        self._key = TicketKey(dialer.server, tls.hostname, tls.context.verify_mode is ssl.CERT_REQUIRED)
-        self._remembered = dialer.tickets.take(self._key)
-        ticket = None if self._remembered is None else self._remembered.ticket
         limits = Limits(0, SILENT_INTERVALS * interval)
-        engine = Engine(client_configuration(tls, limits.idle_timeout, ticket), limits, keep=self._keep)
+        configuration = client_configuration(tls, limits.idle_timeout)
+        self._key = TicketKey(dialer.server, tls.hostname, trust_of(configuration))
+        self._remembered = dialer.tickets.take(self._key)
+        if self._remembered is not None:
+            bring_ticket(configuration, self._remembered.ticket)
+        engine = Engine(configuration, limits, keep=self._keep)
         sock = self._connected_socket()
         self._address: SocketAddress = sock.getpeername()
         self._socket = self._wrap(sock)

@@ -13,9 +13,8 @@ version.
 from __future__ import annotations
 
 import logging
-import ssl
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from qh3._hazmat import Buffer, QuicConnectionCore
 from qh3.quic.connection import QuicConnection
@@ -25,9 +24,10 @@ from qh3.quic.packet import (
     push_quic_transport_parameters,
 )
 from qh3.quic.tls_bridge import QuicTlsBridge, QuicTlsBridgeError
-from qh3.tls import AlertDescription, Epoch
+from qh3.tls import Epoch
 
 from nodepass.protocol.signals import fingerprint
+from nodepass.transport.quic.endings import MOST_REASON, distrust, why_ended
 from nodepass.transport.quic.nameless import install_initial_keys
 from nodepass.transport.quic.settings import CONNECTION_WINDOW, STREAM_WINDOW, UNIDIRECTIONAL
 
@@ -42,24 +42,6 @@ if TYPE_CHECKING:
 
 Event: TypeAlias = tuple[Any, ...]
 """What the core tells: a kind and its values, such as `("stream_data", stream_id, data, fin)`."""
-
-MOST_PATHS: Final = 4
-"""Addresses from which the core takes one connection's packets in all its life: it forgets none."""
-
-_CRYPTO_ERROR: Final = 0x100
-"""A TLS alert as the error of a connection is this and the alert's number (RFC 9001, 4.8)."""
-
-_UNACCEPTABLE: Final = "unacceptable"
-"""All that the library says of a certificate for another name."""
-
-_DISTRUST: Final = {
-    AlertDescription.bad_certificate,
-    AlertDescription.unsupported_certificate,
-    AlertDescription.certificate_revoked,
-    AlertDescription.certificate_expired,
-    AlertDescription.certificate_unknown,
-    AlertDescription.unknown_ca,
-}
 
 # It logs what peers do as warnings, which would end up on standard error where nobody has set up logging.
 logging.getLogger("quic").addHandler(logging.NullHandler())
@@ -121,7 +103,7 @@ class Engine(QuicConnection):
             self.host_cid = nameless
         self._nameless = nameless
         self._limits = limits
-        self._distrust: str | None = None
+        self._distrust: Exception | None = None
         self.held: deque[Event] = deque()
         """What the core told during the handshake that is not the handshake's."""
 
@@ -175,14 +157,8 @@ class Engine(QuicConnection):
     def error(self) -> Exception | None:
         """Why the connection ends, if one of the two ends has said so."""
         if self._distrust is not None:
-            return ssl.SSLCertVerificationError(1, self._distrust)
-        closed = self._close_event
-        if closed is None or (not closed.error_code and not closed.reason_phrase):
-            return None
-        code = closed.error_code
-        if _CRYPTO_ERROR <= code < 2 * _CRYPTO_ERROR:
-            return ConnectionAbortedError(f"TLS alert {code - _CRYPTO_ERROR}: {closed.reason_phrase}")
-        return ConnectionAbortedError(closed.reason_phrase or f"QUIC error {code}")
+            return self._distrust
+        return None if self._close_event is None else why_ended(self._close_event)
 
     def early_streams(self) -> int:
         """Streams that may be opened with the first packet: what the server allowed when it gave the ticket, or 0."""
@@ -229,7 +205,7 @@ class Engine(QuicConnection):
 
     def finish(self, code: int, reason: str = "") -> None:
         """Send CONNECTION_CLOSE with the next packet, and nothing else any more."""
-        self.core.close(code, None, reason.encode())
+        self.core.close(code, None, reason.encode()[:MOST_REASON])
 
     # What the facade calls.
 
@@ -246,9 +222,8 @@ class Engine(QuicConnection):
             self._tls.receive_crypto(Epoch(event[1]), event[3], event[2], version=self.core.version)
             self._drain_tls()
         except QuicTlsBridgeError as error:
-            if self._is_client and error.error_code - _CRYPTO_ERROR in _DISTRUST:
-                name = self._configuration.server_name
-                self._distrust = error.reason_phrase.replace(_UNACCEPTABLE, f"not valid for {name}, or not for servers")
+            if self._is_client:
+                self._distrust = distrust(error, self._configuration.server_name)
             self.close(error.error_code, int(error.frame_type), error.reason_phrase)
 
     def _learn_remote_source_cid(self, data: bytes) -> None:

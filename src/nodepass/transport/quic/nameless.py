@@ -1,9 +1,9 @@
 """A server's connection with a client that has no connection ID of its own, which v1 is.
 
-Such a client wants packets with an empty destination ID (RFC 9000, 5.1). The library's core, at a server, begins with the
-ID that the client made up for the first packets and replaces it by the client's own, but not if that is empty. So the core
-is told from the beginning that it is empty. Then it can neither know the first packets by the ID they were sent to, nor
-derive the keys of the Initial packets from it: this end takes that ID for its own, and the keys are derived here.
+Such a client wants packets with an empty destination ID (RFC 9000, 5.1). At a server, the library's core begins with the ID
+that the client made up for the first packets and replaces it by the client's own, but not if that is empty. So the core is
+told from the beginning that it is empty. Then it can neither know the first packets by the ID they were sent to, nor derive
+the keys of the Initial packets from it: this end takes that ID for its own, and the keys are derived here.
 """
 
 from __future__ import annotations

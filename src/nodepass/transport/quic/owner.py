@@ -1,4 +1,4 @@
-"""Who made a QUIC connection: a client's dialer, or a server's listener."""
+"""What a QUIC connection is to its streams, and who made it."""
 
 from __future__ import annotations
 
@@ -29,3 +29,19 @@ class ConnectionOwner(Protocol):
 
     def gone(self, connection: Connection, error: Exception | None) -> None:
         """The connection is over; None after an end in order."""
+
+
+class Carrier(Protocol):
+    """The connection that carries the streams."""
+
+    def wake(self) -> None:
+        """Send at the end of this turn of the loop."""
+
+    def transmit(self) -> None:
+        """Send now what can be sent."""
+
+    def resume(self) -> None:
+        """Take events again, in another turn."""
+
+    def ping(self) -> None:
+        """Have the peer acknowledge soon."""

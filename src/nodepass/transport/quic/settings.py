@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -54,8 +55,8 @@ class Limits:
     idle_timeout: float
 
 
-def client_configuration(tls: ClientTls, idle_timeout: float, ticket: object) -> QuicConfiguration:
-    """Of a client that dials with this TLS, and with a session ticket if it has one.
+def client_configuration(tls: ClientTls, idle_timeout: float) -> QuicConfiguration:
+    """Of a client that dials with this TLS.
 
     Raises:
         SSLCertVerificationError: the server's certificate is to be verified, but for no name.
@@ -80,9 +81,20 @@ def client_configuration(tls: ClientTls, idle_timeout: float, ticket: object) ->
         if not authorities:
             # A system that keeps them in a folder: OpenSSL looks there when it needs one, the library must be told.
             configuration.capath = ssl.get_default_verify_paths().capath
+    return configuration
+
+
+def trust_of(configuration: QuicConfiguration) -> bytes | None:
+    """Which authorities a client trusts; None where it does not verify. See `TicketKey`."""
+    if configuration.verify_mode is not ssl.CERT_REQUIRED:
+        return None
+    return hashlib.sha256(configuration.cadata or b"").digest()
+
+
+def bring_ticket(configuration: QuicConfiguration, ticket: object) -> None:
+    """Have a client come back with a ticket that the library gave for it."""
     if isinstance(ticket, SessionTicket):
         configuration.session_ticket = ticket
-    return configuration
 
 
 def server_configuration(certificate: ServerCertificate, idle_timeout: float, datagram_size: int) -> QuicConfiguration:

@@ -10,7 +10,7 @@ What always holds:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from nodepass.errors import ProtocolError
 from nodepass.log import WARN
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nodepass.log import Log
     from nodepass.net.address import Address
     from nodepass.transport.quic.library import Engine, Event
+    from nodepass.transport.quic.owner import Carrier
 
 OPENING: Final = b"\x00"
 """What a client sends first on a stream (spec: wire.md)."""
@@ -46,22 +47,6 @@ BROKEN: Final = 1
 CLIENT_CREDIT: Final = 2
 SERVER_CREDIT: Final = 3
 """IDs of the two ends' first unidirectional streams (RFC 9000, 2.1)."""
-
-
-class Carrier(Protocol):
-    """The connection that carries the streams."""
-
-    def wake(self) -> None:
-        """Send at the end of this turn of the loop."""
-
-    def transmit(self) -> None:
-        """Send now what can be sent."""
-
-    def resume(self) -> None:
-        """Take events again, in another turn."""
-
-    def ping(self) -> None:
-        """Have the peer acknowledge soon."""
 
 
 class Streams:
@@ -170,7 +155,7 @@ class Streams:
         """Tell the peer how far it may send."""
         self._credit.send()
 
-    def failed(self, error: Exception | None) -> None:
+    def failed(self, error: Exception) -> None:
         """The connection is over."""
         self.stall.close()
         self._breaking.close()

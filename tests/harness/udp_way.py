@@ -1,0 +1,123 @@
+"""A way for UDP through this process, as bad as a network can be: it loses, repeats and delays datagrams, and moves."""
+
+from __future__ import annotations
+
+import random
+import select
+import socket
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from tests.harness.targets import CHUNK
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+LARGE_BUFFER = 1 << 22
+
+
+@dataclass(frozen=True)
+class Troubles:
+    """What happens to datagrams, each as a probability.
+
+    Args:
+        loss: it does not arrive.
+        repeat: it arrives twice.
+        swap: it arrives behind the next.
+    """
+
+    loss: float = 0.0
+    repeat: float = 0.0
+    swap: float = 0.0
+
+
+CLEAR = Troubles()
+
+
+class UdpWay:
+    """Listens on a UDP port, and passes datagrams on to another of this machine and back, one sender at a time.
+
+    Args:
+        to: that port, which may be set later.
+        port: where; a free one unless given.
+        troubles: on the way.
+        seed: of the troubles, so that they can be had again.
+    """
+
+    def __init__(self, to: int = 0, port: int = 0, troubles: Troubles = CLEAR, seed: int = 1) -> None:
+        self.to = to
+        self._random = random.Random(seed)
+        self._near = self._bound(port)
+        self._far = self._bound(0)
+        self._old: list[socket.socket] = []
+        self._client: tuple[str, int] | None = None
+        self._held: dict[socket.socket, bytes] = {}
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.port: int = self._near.getsockname()[1]
+        self.troubles = troubles
+        self.passed = 0
+        """Datagrams that came, from either side."""
+        self.silent = False
+        """Whether nothing passes."""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stopped = True
+        self._thread.join()
+
+    def move(self) -> None:
+        """From now on, the far side sees another port, as behind a NAT that has forgotten; answers to the old are lost."""
+        self._old.append(self._far)
+        self._far = self._bound(0)
+
+    def send(self, datagram: bytes) -> None:
+        """Send something of one's own to the far side."""
+        self._far.sendto(datagram, ("127.0.0.1", self.to))
+
+    @staticmethod
+    def _bound(port: int) -> socket.socket:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, LARGE_BUFFER)
+        sock.bind(("127.0.0.1", port))
+        sock.setblocking(False)
+        return sock
+
+    def _run(self) -> None:
+        while not self._stopped:
+            far = self._far
+            readable, _, _ = select.select((self._near, far), (), (), 0.02)
+            for sock in readable:
+                for _ in range(64):
+                    try:
+                        datagram, sender = sock.recvfrom(CHUNK)
+                    except OSError:
+                        break
+                    if sock is self._near:
+                        self._client = sender
+                        self._pass(datagram, far, ("127.0.0.1", self.to))
+                    elif self._client is not None:
+                        self._pass(datagram, self._near, self._client)
+        for sock in (self._near, self._far, *self._old):
+            sock.close()
+
+    def _pass(self, datagram: bytes, sock: socket.socket, to: tuple[str, int]) -> None:
+        self.passed += 1
+        chance, troubles = self._random.random, self.troubles
+        if self.silent or chance() < troubles.loss:
+            return
+        if chance() < troubles.swap and sock not in self._held:
+            self._held[sock] = datagram
+            return
+        held = self._held.pop(sock, None)
+        with suppress(OSError):
+            sock.sendto(datagram, to)
+            if chance() < troubles.repeat:
+                sock.sendto(datagram, to)
+            if held is not None:
+                sock.sendto(held, to)
