@@ -57,22 +57,38 @@ def test_a_man_in_the_middle_of_self_signed_tls_gets_no_user(np: Runner, tmp_pat
 
 
 class Dropper(Wiretap):
-    """A box on the way that forgets idle connections: `drop` resets every pool connection but the control channel."""
+    """A box on the way that forgets idle connections: `drop` resets every pool connection but the control channel.
 
-    def __init__(self) -> None:
+    Args:
+        type_: the pool transport, by which it tells them apart.
+    """
+
+    def __init__(self, type_: int) -> None:
         super().__init__()
+        self._upgrades = type_ == 2
         self._pool: list[tuple[socket.socket, socket.socket]] = []
 
     def serve(self, sock: socket.socket) -> None:
         with socket.create_connection((self.host, self.to)) as far:
             forth = threading.Thread(target=self._pass, args=(sock, far), daemon=True)
             forth.start()
+            head = self._head(far)
             first = far.recv(4, socket.MSG_WAITALL)
-            if first not in (b"HTTP", bytes(4)):
+            if first not in (b"HTTP", bytes(4)) and head.startswith(b"HTTP/1.1 101") == self._upgrades:
                 self._pool.append((sock, far))
-            sock.sendall(first)
+            sock.sendall(head + first)
             self._pass(far, sock)
             forth.join()
+
+    def _head(self, far: socket.socket) -> bytes:
+        """What comes before the ID: with WebSockets the answer to the upgrade, and the head of the first message."""
+        head = b""
+        while self._upgrades and not head.endswith(b"\r\n\r\n\x82\x04"):
+            byte = far.recv(1)
+            if not byte:
+                break
+            head += byte
+        return head
 
     def drop(self) -> int:
         """Reset them, and tell how many there were."""
@@ -85,10 +101,11 @@ class Dropper(Wiretap):
         return len(dropped)
 
 
+@pytest.mark.parametrize("type_", [0, 2])
 @pytest.mark.parametrize("flow", ["reverse", "forward"])
-def test_connections_that_died_idle_are_replaced_before_a_user_gets_one(np: Runner, flow: str) -> None:
-    with Dropper() as dropper:
-        tunnel = np.tunnel(flow, via=dropper.port, client="min=8", wait=False)
+def test_connections_that_died_idle_are_replaced_before_a_user_gets_one(np: Runner, flow: str, type_: int) -> None:
+    with Dropper(type_) as dropper:
+        tunnel = np.tunnel(flow, via=dropper.port, server=f"type={type_}", client="min=8", wait=False)
         dropper.to = tunnel.port
         tunnel.server.ready()
         tunnel.client.ready()

@@ -89,8 +89,8 @@ USELESS = [Case("client", "reverse", 2, transport) for transport, modes in MODES
 """A v1 server with certificate files takes in no users: not of a v1 client either. See `test_verify`."""
 
 CASES = [case for case in ALL if case not in USELESS]
-PLAIN = [case for case in CASES if case.tls == 0]
-ENCRYPTED = [case for case in CASES if case.tls != 0]
+ENCRYPTED = [case for case in CASES if case.tls != 0 or case.transport == PoolTransport.QUIC]
+PLAIN = [case for case in CASES if case not in ENCRYPTED]
 ENDING = [case for case in CASES if case.v1_ends_streams]
 
 
@@ -194,7 +194,7 @@ class Pair:
 
     def wait_for_users(self) -> None:
         """Wait until the end where users come in has bound their port and, with TLS, takes them."""
-        if not self.case.takes_users and self.case.tls:
+        if not self.case.takes_users and self.case in ENCRYPTED:
             self.v1.wait_for("fingerprint verified")
         wait_bound(self.users, "tcp")
         wait_bound(self.users, "udp")

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 SMALL = 4 * 1024
 """Bytes up to which pieces that wait to be read are joined."""
 
+MOST_PIECES = 256
+"""Pieces that wait unjoined where they may be datagrams."""
+
 
 class StreamLink(Link):
     """One stream of a connection.
@@ -198,7 +201,8 @@ class StreamLink(Link):
             self._deliver(data)
         else:
             self._stashed += len(data)
-            if self._stash and len(self._stash[-1]) + len(data) <= SMALL:
+            joins = self.coalesce or len(self._stash) >= MOST_PIECES
+            if joins and self._stash and len(self._stash[-1]) + len(data) <= SMALL:
                 # Many small pieces would take many times the memory of what is in them.
                 self._stash[-1] += data
             else:

@@ -11,7 +11,7 @@ from nodepass.errors import DialError
 from nodepass.log import WARN, Log
 from nodepass.net.address import Address
 from nodepass.net.certificates import CertificateSource, ClientTls, client_context, self_signed
-from nodepass.transport.base import Dialer
+from nodepass.transport.base import Carriers, Dialer
 from nodepass.transport.http2 import Http2Acceptor, Http2Dialer
 from nodepass.transport.quic import QuicDialer, QuicListener
 from nodepass.transport.socket_link import Shared

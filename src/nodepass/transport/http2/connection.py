@@ -212,7 +212,8 @@ class Connection:
             return 0
         limit = min(size, self._turn) if self._pumping else size
         shared = self._h2.outbound_flow_control_window
-        count = min(limit, shared, stream.outbound_flow_control_window)
+        # A stream's window can be below 0: the peer's settings may take back what they gave (RFC 9113, 6.9.2).
+        count = max(min(limit, shared, stream.outbound_flow_control_window), 0)
         if count < size:
             by_stream = count < limit and count < shared
             by_connection = count < limit and not by_stream

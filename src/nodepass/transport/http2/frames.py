@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from h2.exceptions import DenialOfServiceError, FrameTooLargeError
 from h2.frame_buffer import FrameBuffer
-from hyperframe.frame import DataFrame, GoAwayFrame
+from hyperframe.frame import DataFrame, GoAwayFrame, HeadersFrame
 
 from nodepass.policy.token_bucket import TokenBucket
 
@@ -40,8 +40,11 @@ BURST = 2000
 BYTES_PER_FRAME = 1024
 """For so many bytes, sent or received, one more such frame is allowed."""
 
-FRAMES_PER_STREAM = 8
+FRAMES_PER_STREAM = 16
 """For each stream that carries a pool connection, so many: its HEADERS, its end, a few windows."""
+
+FRAMES_PER_HEADERS = 4
+"""HEADERS count as so many: they are the dearest to read."""
 
 FRAMES_PER_DATA = 2
 """For each DATA frame sent, so many: a window for the stream and one for the connection."""
@@ -88,15 +91,15 @@ class GuardedFrames(FrameBuffer):
             # h2 makes a text of each frame for a log that nobody keeps; 64 KB in hexadecimal would be a third of all work.
             vars(frame)["_body_repr"] = str
             if not (isinstance(frame, DataFrame) and frame.data and frame.stream_id in self._streams):
-                self._charge()
+                self._charge(FRAMES_PER_HEADERS if isinstance(frame, HeadersFrame) else 1)
                 if isinstance(frame, GoAwayFrame):
                     self._farewell(frame)
                     continue
             return frame
 
-    def _charge(self) -> None:
+    def _charge(self, count: int) -> None:
         now = self._clock()
-        self._allowance.spend(1 - self.earned, now)
+        self._allowance.spend(count - self.earned, now)
         self.earned = 0
         if self._allowance.available(now) < 0:
             message = "too many frames that carry nothing"

@@ -33,8 +33,10 @@ class WebSocketLink(MessageLink):
             return
         self._write_ended = True
         self._open = False
+        # Where the peer has ended already, Close says all there is to say.
+        one_of_two = self._codec.half_closes and not self._read_ended
         if self._codec.may_close:
-            self._lower.write(self._codec.message(b"") if self._codec.half_closes else self._codec.close())
+            self._lower.write(self._codec.message(b"") if one_of_two else self._codec.close())
         self._end_if_done()
 
     def close(self) -> None:

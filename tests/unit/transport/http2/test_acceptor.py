@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from h2.errors import ErrorCodes
 from h2.events import DataReceived, ResponseReceived, StreamReset
+from h2.settings import SettingCodes
 from hpack import Encoder
 from hyperframe.frame import (
     ContinuationFrame,
@@ -30,7 +31,7 @@ from tests.unit.transport.links import Notes, attached
 from tests.unit.transport.test_link_conformance import turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.unit.transport.test_link_conformance import Run
 
@@ -424,24 +425,32 @@ def test_a_stream_closed_by_its_owner_is_forgotten_although_the_client_never_end
     run(main())
 
 
-def frames_at_random(chance: random.Random) -> bytes:
-    """A client's first bytes with some right frames and some that are anything."""
+def bytes_at_random(chance: random.Random) -> Iterator[bytes]:
+    """What a client may send in any order, and at last, perhaps, what none may."""
     encoder = Encoder()
-    data = PREAMBLE + SettingsFrame(0).serialize()
+    streams = [0]
+    yield PREAMBLE + SettingsFrame(0).serialize()
     for _ in range(chance.randrange(1, 40)):
-        stream_id = chance.choice((0, 1, 1, 3, 5, 2, 2**31 - 1))
-        if stream_id % 2 and chance.random() < 0.4:
-            frame = HeadersFrame(stream_id, encoder.encode(REQUEST), flags=["END_HEADERS"])
-            if chance.random() < 0.1:
-                frame.flags.add("END_STREAM")
-            data += frame.serialize()
-        elif stream_id % 2 and chance.random() < 0.4:
-            data += DataFrame(stream_id, OPENING + chance.randbytes(chance.randrange(100))).serialize()
+        stream_id = chance.choice(streams)
+        kind = chance.randrange(7)
+        if kind == 0 or not stream_id:
+            streams.append(2 * len(streams) - 1)
+            yield HeadersFrame(streams[-1], encoder.encode(REQUEST), flags=["END_HEADERS"]).serialize()
+        elif kind == 1:
+            yield DataFrame(stream_id, OPENING + chance.randbytes(chance.randrange(100))).serialize()
+        elif kind == 2:
+            yield DataFrame(stream_id, bytes(chance.randrange(2)), flags=["END_STREAM"]).serialize()
+        elif kind == 3:
+            yield RstStreamFrame(stream_id, chance.randrange(15)).serialize()
+        elif kind == 4:
+            yield WindowUpdateFrame(chance.choice((0, stream_id)), chance.choice((1, 1000, 2**31 - 1))).serialize()
+        elif kind == 5:
+            yield SettingsFrame(0, {SettingCodes.INITIAL_WINDOW_SIZE: chance.choice((0, 10, 2**20))}).serialize()
         else:
-            payload = chance.randbytes(chance.choice((0, 1, 4, 4, 5, 6, 8, 8, chance.randrange(200))))
-            kind, flags = chance.choice((*range(12), chance.randrange(256))), chance.choice((0, 1, 4, 5, 8, 32, 255))
-            data += struct.pack(">I", len(payload))[1:] + bytes((kind, flags)) + struct.pack(">I", stream_id) + payload
-    return data
+            yield PingFrame(0, chance.randbytes(8)).serialize()
+    payload = chance.randbytes(chance.choice((0, 4, 5, 6, 8, chance.randrange(200))))
+    header = bytes((chance.randrange(12), chance.choice((0, 1, 4, 8, 255)))) + struct.pack(">I", chance.choice(streams))
+    yield struct.pack(">I", len(payload))[1:] + header + payload
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -454,16 +463,19 @@ def test_frames_at_random_disturb_nobody_else(run: Run, seed: int) -> None:
             near, far = await encrypted()
             accepted.acceptor.accept(far, b"")
             notes = attached(near)
-            near.write(frames_at_random(chance))
-            await turns(2)
-            for link in links:
-                attached(link)
-                link.write(chance.randbytes(100))
-                getattr(link, chance.choice(("write_eof", "close", "abort", "break_off", "pause_reading")))()
+            for data in bytes_at_random(chance):
+                near.write(data)
+                if chance.random() < 0.2:
+                    await turns(1)
+                for link in links:
+                    if chance.random() < 0.5:
+                        attached(link)
+                    link.write(chance.randbytes(chance.choice((1, 100, 100_000))))
+                    getattr(link, chance.choice(("write_eof", "close", "abort", "break_off", "pause_reading")))()
             links.clear()
-            await turns(2)
             near.write_eof()
             await notes.until(lambda notes=notes: "eof" in notes.events or "lost" in notes.events)  # type: ignore[misc]
+        accepted.acceptor._timeout = 10
         good = await bare_client(accepted)
         await assert_serves(accepted, good)
 
