@@ -89,7 +89,6 @@ def test_many_users_at_once(np: Runner, flow: str) -> None:
 def test_targets_that_sleep_hold_up_nobody_and_little_memory(np: Runner, flow: str) -> None:
     tunnel = np.tunnel(flow, server="type=1")
     with Silent(tunnel.target) as sleeper:
-        assert sleeper
         before = [end.rss() for end in (tunnel.ingress, tunnel.egress)]
         users = [connect(tunnel.users, timeout=0.5) for _ in range(4)]
         for user in users:
@@ -158,15 +157,16 @@ def test_hostile_datagrams_disturb_nobody(np: Runner) -> None:
 
 @each_flow
 def test_an_end_that_is_stopped_lets_what_it_sent_arrive(np: Runner, flow: str) -> None:
-    """The target has said everything; then the end that dialled it goes, which has what was sent in its own memory."""
-    tunnel = np.tunnel(flow, server="type=1")
-    with Recorder(tunnel.target, answer=ANSWER[:TAIL], eager=True) as target, connect(tunnel.users) as user:
-        user.sendall(b"go")
-        user.shutdown(socket.SHUT_WR)
-        assert target.next().all() == b"go"
-        tunnel.egress.send_signal(signal.SIGTERM)
-        assert read_all(user) == ANSWER[:TAIL]
-        assert tunnel.egress.wait() == 0
+    """The target has said all, on a way where much is lost; then the end that dialled it goes, which holds the rest."""
+    with over_a_way(np, flow) as (tunnel, way), Recorder(tunnel.target, answer=ANSWER[:TAIL], eager=True) as target:
+        way.troubles = Troubles(loss=0.2)
+        with connect(tunnel.users) as user:
+            user.sendall(b"go")
+            user.shutdown(socket.SHUT_WR)
+            assert target.next().all() == b"go"
+            tunnel.egress.send_signal(signal.SIGTERM)
+            assert read_all(user) == ANSWER[:TAIL]
+            assert tunnel.egress.wait() == 0
 
 
 def test_a_server_that_is_killed_is_noticed_at_once_and_met_again(np: Runner) -> None:

@@ -173,6 +173,9 @@ class Carriers:
     def abort(self) -> None:
         """Open or take no more, and let go of connections that carry several links, with all of them."""
 
+    async def arrived(self) -> None:
+        """After `close`: wait until what has been sent so far has arrived, or the system sees to it. Links live on."""
+
     async def departed(self) -> None:
         """After `close`: wait until what was sent has arrived, or the system sees to it."""
 

@@ -170,6 +170,10 @@ class Client(Forwarder, SessionOwner):
         if self._session is not None:
             self._session.end(SessionError("the client is closing"))
 
+    async def _arrived(self) -> None:
+        if self._dialer is not None:
+            await self._dialer.arrived()
+
     async def _departed(self) -> None:
         if self._dialer is not None:
             await self._dialer.departed()

@@ -28,6 +28,7 @@ from nodepass.tunnel.resources import Resources, make_resources
 
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Coroutine
     from types import TracebackType
 
     from nodepass.net.certificates import CertificateSource
@@ -211,6 +212,12 @@ class Instance(ABC, Generic[ConfigT]):
     def _close(self) -> None:
         """Let go of everything that `_run` opened."""
 
+    async def _arrived(self) -> None:
+        """Before sessions end: wait until what was sent has arrived, as far as a transport and not the system sees to that.
+
+        A session that ends takes its users' connections at the other end with it.
+        """
+
     async def _departed(self) -> None:
         """At the very end: wait until what was sent has arrived, as far as a transport and not the system sees to that."""
 
@@ -248,15 +255,19 @@ class Instance(ABC, Generic[ConfigT]):
             await self._run_until_stopped()
             self._take_no_more()
             await self._drain()
+            await self._in_time(self._arrived())
         finally:
             self._close()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._tunables.shutdown_timeout):
-                    await self._departed()
+            await self._in_time(self._departed())
             self._abort()
             await self._resources.tasks.cancelled()
             self._resources.close()
         self._log.info("%s shutdown complete", self.title)
+
+    async def _in_time(self, work: Coroutine[None, None, None]) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._tunables.shutdown_timeout):
+                await work
 
     async def _run_until_stopped(self) -> None:
         stopping = asyncio.ensure_future(self._stopping.wait())

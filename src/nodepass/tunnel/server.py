@@ -149,6 +149,11 @@ class Server(Instance[ServerConfig], SessionOwner):
         for session in tuple(self._sessions.values()):
             session.end(SessionError("the server is closing"))
 
+    async def _arrived(self) -> None:
+        for carriers in (self._acceptor, self._quic):
+            if carriers is not None:
+                await carriers.arrived()
+
     async def _departed(self) -> None:
         for carriers in (self._acceptor, self._quic):
             if carriers is not None:

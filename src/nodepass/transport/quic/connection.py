@@ -22,7 +22,9 @@ from nodepass.errors import ProtocolError
 from nodepass.log import WARN
 from nodepass.transport.base import LINGER
 from nodepass.transport.quic.alarm import Alarm
+from nodepass.transport.quic.heartbeat import Heartbeat
 from nodepass.transport.quic.paths import Paths
+from nodepass.transport.quic.sender import Sender
 from nodepass.transport.quic.streams import Streams
 
 if TYPE_CHECKING:
@@ -31,9 +33,6 @@ if TYPE_CHECKING:
     from nodepass.transport.quic.datagrams import Ancillary, DatagramSocket
     from nodepass.transport.quic.library import Engine
     from nodepass.transport.quic.owner import ConnectionOwner
-
-MOST_DATAGRAMS: Final = 512
-"""Datagrams that one connection sends in one turn of the loop."""
 
 STREAM_EVENTS: Final = frozenset({"stream_data", "stream_reset", "stop_sending"})
 
@@ -69,18 +68,16 @@ class Connection:
         answer: Ancillary | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._socket = socket
+        self._sender = Sender(engine, socket, answer)
         self._owner = owner
         self._log = log
-        self._answer = answer
-        self._interval = interval
         self._paths = Paths(address)
         self._left = False
+        self._waiting: list[asyncio.Future[None]] = []
         self._patience: asyncio.TimerHandle | None = None
         self._planned: asyncio.Handle | None = None
         self._alarm = Alarm(self._on_alarm)
-        self._heard = True
-        self._beat_timer = self._loop.call_later(interval, self._beat)
+        self._heartbeat = Heartbeat(interval, self.ping)
         self.engine = engine
         self.peer = peer
         self.streams = Streams(engine, self, peer, None if answer is None else owner.stream_came, interval, log)
@@ -100,7 +97,8 @@ class Connection:
         except Exception as error:  # noqa: BLE001 - whatever the library makes of what a peer sent
             self._broke(error)
             return
-        self._heard = self._heard or authentic
+        if authentic:
+            self._heartbeat.heard = True
         if self.complete and not self._paths.follow(address, authentic=authentic):
             self._log.seldom("quic moved", WARN, "QUIC: %s moved once more than can be followed: ended", self.peer)
             self.fail(ConnectionAbortedError("it moved too often"), address=address)
@@ -133,9 +131,17 @@ class Connection:
             self._say_goodbye(code, "" if error is None else str(error), address)
         self._end(error)
 
+    async def arrived(self) -> None:
+        """Wait until the peer has got all that was sent, or the connection is over."""
+        if not self.over:
+            waiting = self._loop.create_future()
+            self._waiting.append(waiting)
+            self.wake()
+            await waiting
+
     def move_to(self, socket: DatagramSocket) -> None:
         """Go on over another socket; the peer finds out by the next packet."""
-        self._socket = socket
+        self._sender.socket = socket
         self.ping()
 
     # For its streams.
@@ -151,6 +157,8 @@ class Connection:
 
     def ping(self) -> None:
         """Ask for a sign of life."""
+        if not self.complete:
+            return
         try:
             self.engine.core.send_ping(0)
         except (ValueError, RuntimeError):
@@ -159,10 +167,10 @@ class Connection:
 
     def transmit(self) -> None:
         """Send now what can be sent."""
-        if self._socket.blocked or self.over:
+        if self.over:
             return
         try:
-            self._transmit()
+            self._sender.send()
         except Exception as error:  # noqa: BLE001 - see `received`; a link may be in the middle of something
             self._loop.call_soon(self._broke, error)
 
@@ -204,38 +212,14 @@ class Connection:
             return
         try:
             self.streams.send_credit()
-            if not self._socket.blocked:
-                self._transmit()
+            if self._sender.send():
+                self.wake()
             self.streams.give_room()
             self._alarm.set(self.engine.core)
-            if self._left:
-                self._end_if_done()
+            if self._left or self._waiting:
+                self._see_what_arrived()
         except Exception as error:  # noqa: BLE001 - see `received`
             self._broke(error)
-
-    def _transmit(self) -> None:
-        poll, now = self.engine.core.poll_transmit, monotonic()
-        batch: list[bytes] = []
-        destination: SocketAddress | None = None
-        for _ in range(MOST_DATAGRAMS):
-            transmit = poll(now)
-            if transmit is None:
-                break
-            if transmit[1] != destination:
-                self._send(batch, destination)
-                batch, destination = [], transmit[1]
-            batch.append(transmit[0])
-        else:
-            self.wake()
-        self._send(batch, destination)
-
-    def _send(self, batch: list[bytes], destination: SocketAddress | None) -> None:
-        if not batch:
-            return
-        if self._answer is None:
-            self._socket.send(batch, None)
-        else:
-            self._socket.send(batch, destination, self._answer)
 
     # Time.
 
@@ -248,37 +232,35 @@ class Connection:
         if due:
             self.turn()
 
-    def _beat(self) -> None:
-        """Once every interval: if nothing was heard, ask for a sign of life. It also keeps the ways through NATs open."""
-        self._beat_timer = self._loop.call_later(self._interval, self._beat)
-        if not self._heard and self.complete:
-            self.ping()
-        self._heard = False
-
     # The end.
 
-    def _end_if_done(self) -> None:
-        """Everyone has left: end once all that was sent has arrived."""
-        if self.streams.alive:
-            return
+    def _see_what_arrived(self) -> None:
+        """If all that was sent has: those who wait for that go on, and a connection that everyone has left ends."""
         core = self.engine.core
-        arrived = not core.bytes_in_flight and not core.get_send_buffer_size()
         timer = core.get_timer()
-        if not self.complete or (arrived and (timer is None or timer[0] != "pacing")):
+        pending = core.bytes_in_flight or core.get_send_buffer_size() or (timer is not None and timer[0] == "pacing")
+        if not pending:
+            self._let_go_on()
+        if not self._left or self.streams.alive:
+            return
+        if not pending or not self.complete:
             self.fail(None)
         elif self._patience is None:
             self._patience = self._loop.call_later(LINGER, self.fail, None)
 
+    def _let_go_on(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
     def _say_goodbye(self, code: int, reason: str, address: SocketAddress | None) -> None:
-        """Tell the peer of the end, twice: nothing is sent again from here on."""
+        """Tell the peer of the end."""
         try:
             self.engine.finish(code, reason)
-            farewell = self.engine.core.poll_transmit(monotonic())
+            self._sender.say_goodbye(address)
         except Exception as error:  # noqa: BLE001 - see `received`
             self._log.debug("QUIC: no farewell to %s: %r", self.peer, error)
-            return
-        if farewell is not None:
-            self._send([farewell[0], farewell[0]], address or farewell[1])
 
     def _broke(self, error: Exception) -> None:
         """The library, or a rule, gave up on what the peer sent."""
@@ -295,7 +277,9 @@ class Connection:
             return
         self.over = True
         self._alarm.cancel()
-        for timer in (self._beat_timer, self._planned, self._patience):
+        self._heartbeat.cancel()
+        self._let_go_on()
+        for timer in (self._planned, self._patience):
             if timer is not None:
                 timer.cancel()
         self.streams.failed(error or ConnectionResetError("the QUIC connection was ended"))

@@ -89,6 +89,11 @@ class QuicDialer(Dialer):
         if self._dialled is not None:
             self._dialled.connection.fail(None)
 
+    async def arrived(self) -> None:
+        """See `Carriers`."""
+        if self._dialled is not None:
+            await self._dialled.connection.arrived()
+
     async def departed(self) -> None:
         """See `Dialer`."""
         await self._empty.wait()

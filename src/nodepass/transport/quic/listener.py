@@ -107,6 +107,11 @@ class QuicListener(Carriers):
             connection.fail(None)
         self._close_sockets()
 
+    async def arrived(self) -> None:
+        """See `Carriers`."""
+        for connection in tuple(self._taken):
+            await connection.arrived()
+
     async def departed(self) -> None:
         """See `nodepass.transport.base.Dialer`."""
         await self._empty.wait()
