@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from nodepass.config import PoolTransport
 from tests.harness import UdpEcho, udp_socket
 from tests.interop.pair import CASES, PLAIN, Case, Pair
 
@@ -20,16 +21,24 @@ SIZES = (1, 17, 512, 1400, 4000, *range(1, 10), 8000, 16000)
 """Up to what v1 reads at a time. Under TLS it cuts at 1186 times the number of the datagram on a connection, to which the
 small ones in the middle add."""
 
+ONE_PACKET = 1186
+"""Bytes that fit into one packet of any of the two. Over QUIC, v1 takes for a datagram what has come when it looks: larger
+ones come in several packets, the last of which may be late; on this machine that is seldom between two of v1."""
+
 USERS = 30
 
 each_case = pytest.mark.parametrize("case", CASES, ids=str)
+
+
+def sizes_over(case: Case) -> list[int]:
+    return [size for size in SIZES if case.transport is not PoolTransport.QUIC or size <= ONE_PACKET]
 
 
 @each_case
 def test_datagrams_come_back_whole(pair: Make, case: Case) -> None:
     tunnel = pair(case).up()
     with UdpEcho(tunnel.target), udp_socket(tunnel.users) as user:
-        for size in SIZES:
+        for size in sizes_over(case):
             datagram = os.urandom(size)
             user.send(datagram)
             assert user.recv(65536) == datagram

@@ -170,6 +170,8 @@ class DatagramSocket:
             return end
         size = len(datagrams[start])
         most = min(len(datagrams), start + min(MOST_SEGMENTS, LARGEST_WRITE // size))
+        if len(set(map(len, datagrams[start:most]))) == 1:
+            return most
         while end < most and len(datagrams[end]) == size:
             end += 1
         if end < most and len(datagrams[end]) < size:

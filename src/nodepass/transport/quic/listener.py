@@ -252,7 +252,7 @@ class QuicListener(Carriers):
         if not connection.complete:
             self._discount(self._handshakes, connection.peer.ip)
             if error is not None:
-                self._log.seldom("quic handshake", WARN, "QUIC handshake with %s: %s", connection.peer, error)
+                self._log.seldom("quic handshake", WARN, "QUIC: TLS with %s: %s", connection.peer, error)
         self._close_sockets()
 
     @staticmethod

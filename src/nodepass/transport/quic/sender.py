@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import groupby, islice
+from operator import itemgetter
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -34,17 +37,18 @@ class Sender:
         """Send what may be sent now; whether there is more than one turn's worth."""
         if self.socket.blocked:
             return False
-        poll, now = self._engine.core.poll_transmit, monotonic()
-        batch: list[bytes] = []
-        destination: SocketAddress | None = None
+        # A call and little more for each datagram: there are hundreds of thousands a second of them.
+        transmits = islice(iter(partial(self._engine.core.poll_transmit, monotonic()), None), MOST_DATAGRAMS)
+        if self._answer is None:
+            batch = [transmit[0] for transmit in transmits]
+            if batch:
+                self.socket.send(batch, None)
+            return len(batch) == MOST_DATAGRAMS
         count = 0
-        while count < MOST_DATAGRAMS and (transmit := poll(now)) is not None:
-            if transmit[1] != destination:
-                self._send(batch, destination)
-                batch, destination = [], transmit[1]
-            batch.append(transmit[0])
-            count += 1
-        self._send(batch, destination)
+        for destination, group in groupby(transmits, itemgetter(1)):
+            batch = [transmit[0] for transmit in group]
+            self.socket.send(batch, destination, self._answer)
+            count += len(batch)
         return count == MOST_DATAGRAMS
 
     def say_goodbye(self, address: SocketAddress | None) -> None:
@@ -54,13 +58,10 @@ class Sender:
             address: where the peer is, if not where the engine knows it.
         """
         farewell = self._engine.core.poll_transmit(monotonic())
-        if farewell is not None:
-            self._send([farewell[0], farewell[0]], address or farewell[1])
-
-    def _send(self, batch: list[bytes], destination: SocketAddress | None) -> None:
-        if not batch:
+        if farewell is None:
             return
+        twice = [farewell[0], farewell[0]]
         if self._answer is None:
-            self.socket.send(batch, None)
+            self.socket.send(twice, None)
         else:
-            self.socket.send(batch, destination, self._answer)
+            self.socket.send(twice, address or farewell[1], self._answer)
