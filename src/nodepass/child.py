@@ -2,8 +2,9 @@
 
 It is `nodepass URL`, with four differences:
 
-- It reports to its master whatever `log` says, and from the moment it listens. The instance's own CHECK_POINT lines come
-  with each answer of a peer: a server that waits for its first client would look as if it hung.
+- It reports to its master, and says why it fails, whatever `log` says; and it reports from the moment it listens. The
+  instance's own CHECK_POINT lines come with each answer of a peer: a server that waits for its first client would look as
+  if it hung.
 - Its last line is a CHECK_POINT, so that not a byte is missing from the counters.
 - It ends a little before the master's patience does, so that this last line is always written.
 - A second SIGTERM changes nothing: a service manager that ends a whole group sends one, and the master another.
@@ -46,6 +47,7 @@ def run_instance(url: str) -> int:
             replace(tunables, shutdown_timeout=min(tunables.shutdown_timeout, LONGEST_DRAIN)),
             _without_reports(logger),
         )
+        instance.show_errors()
         show_url(instance.config)
         return run(_live(instance, tunables.report_interval, logger))
     except ConfigError as error:

@@ -69,6 +69,10 @@ class Log:
         """What front ends read: CHECK_POINT lines."""
         self._write(EVENT, message, *values)
 
+    def always(self, message: str, *values: object) -> None:
+        """What must be shown whatever the level is."""
+        self._logger.log(EVENT, message, *values)
+
     def seldom(self, kind: str, level: int, message: str, *values: object) -> None:
         """Write at most one line of this `kind` a second: the first at once, of those that follow the last, and how many.
 

@@ -199,3 +199,19 @@ def test_it_starts_without_the_masters_libraries() -> None:
     code = f"import sys, nodepass.ctl.commands; print(*sorted({libraries!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "\n"
+
+
+def test_output_that_cannot_be_written_is_one_line(master: Master) -> None:
+    ctl = Ctl(master)
+    with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(
+            [sys.executable, "-m", "nodepass", "ctl", "--insecure", "list"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env=ctl.env,
+            timeout=TIMEOUT,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "nodepass ctl: cannot write: No space left on device\n"

@@ -272,12 +272,13 @@ async def test_what_is_wrong_with_a_file_is_in_the_stream(stage: Stage) -> None:
     await stage.line("It starts again in 1 s")
 
 
-async def test_a_port_in_use_is_an_error_until_it_is_free(stage: Stage) -> None:
+@pytest.mark.parametrize("log", ["info", "event", "none"])
+async def test_a_port_in_use_is_an_error_until_it_is_free(stage: Stage, log: str) -> None:
     with socket.socket() as squatter:
         squatter.bind(("127.0.0.1", 0))
         squatter.listen()
         port = squatter.getsockname()[1]
-        instance = await stage.instances.create(f"server://{KEY}@127.0.0.1:{port}/127.0.0.1:{free_port()}?mode=1")
+        instance = await stage.instances.create(f"server://{KEY}@127.0.0.1:{port}/127.0.0.1:{free_port()}?mode=1&log={log}")
         await stage.becomes(instance, Status.ERROR)
         await stage.line(f"Server error: cannot listen on TCP 127.0.0.1:{port}: Address already in use")
     await stage.becomes(instance, Status.RUNNING)
@@ -405,7 +406,6 @@ async def test_what_is_in_error_is_restarted_now_and_then(tmp_path: Path, monkey
     await stage.open()
     try:
         instance, _ = await stage.forwarder(free_port())
-        # By itself it stays where it is.
         await stage.instances.change(instance.id, Change(restart=False))
         since = len(stage.events)
         os.kill(stage.pid(instance), signal.SIGKILL)

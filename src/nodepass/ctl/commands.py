@@ -111,13 +111,21 @@ def run_ctl(arguments: list[str]) -> int:
     except ApiError as error:
         session.fail(str(error))
     except BrokenPipeError:
-        # Whoever read has enough, as in `nodepass ctl list | head`; nothing more may be written, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read has enough, as in `nodepass ctl list | head`.
+        _write_no_more()
+    except OSError as error:
+        _write_no_more()
+        session.fail(f"cannot write: {error.strerror or error}")
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
     else:
         return code or session.code
     return session.code
+
+
+def _write_no_more() -> None:
+    """Throw away what is still to be written, also at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _refuse(message: str) -> int:

@@ -91,8 +91,9 @@ class Instances:
         if row is None:
             row = new_master()
             await self._store.save_master(row)
-            # The one time that it is shown; at a level that only `log=none` hides.
-            self._log.event("API key of this new master: %s", row.api_key.reveal())
+            # The one time that they are shown: whatever `log` says, for without the key the master is of no use.
+            self._log.always("ID of this new master: %s", row.id)
+            self._log.always("API key of this new master: %s", row.api_key.reveal())
         self.master = MasterIdentity(row, self._store, self.events)
         for instance in state.instances.values():
             self._supervised[instance.id] = Supervised(instance, self._surroundings)

@@ -135,8 +135,6 @@ class Supervised:
                     self.set(status=Status.STOPPED)
                     return
                 self.set(status=Status.ERROR)
-                if not self.instance.restart:
-                    return
                 pause = pauses.after(loop.time() - begun)
                 self._say(ERROR, f"It starts again in {pause:g} s")
                 await asyncio.wait((stopped,), timeout=pause)
@@ -185,6 +183,9 @@ class Supervised:
         self._expect_report()
         if before != self._reported:
             self._around.counted(self.instance.id)
+        if (shown, status) == (self.instance.figures, self.instance.status):
+            # A sign of life is news as well (spec: master.md, Events).
+            self._around.events.tell(EventType.UPDATE, self.instance)
         self.set(figures=shown, status=status)
 
     def _say(self, level: int, text: str) -> None:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from nodepass.config import ClientConfig, ServerConfig, Tunables, to_url
 from nodepass.errors import ConfigError, NodePassError, TunnelError
-from nodepass.log import Log
+from nodepass.log import ERROR, Log
 from nodepass.protocol.checkpoint import CheckPoint
 from nodepass.tunnel.resources import Resources, make_resources
 
@@ -194,6 +194,10 @@ class Instance(ABC, Generic[ConfigT]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+
+    def show_errors(self) -> None:
+        """Log errors even where the URL's `log` hides them: for whoever runs the instance and must know why it fails."""
+        self._log.level = min(self._log.level, ERROR)
 
     # What each kind of instance does in its way.
 
