@@ -1,4 +1,4 @@
-"""A tunnel for TCP and UDP: server, client and single-end forwarder from one URL.
+"""A tunnel for TCP and UDP: server, client, single-end forwarder and their master from one URL.
 
 ::
 
@@ -17,6 +17,7 @@ from nodepass.errors import (
     HandshakeError,
     HandshakeRefused,
     ListenError,
+    MasterError,
     NodePassError,
     ProtocolError,
     ProxyHeaderError,
@@ -24,15 +25,15 @@ from nodepass.errors import (
     SignalError,
     TunnelError,
 )
+from nodepass.version import __version__
 
 if TYPE_CHECKING:
     from nodepass.config import ClientConfig, MasterConfig, ServerConfig, Tunables, parse_url, to_url
+    from nodepass.master.master import Master
     from nodepass.tunnel.client import Client
     from nodepass.tunnel.forward import Forwarder
     from nodepass.tunnel.instance import Stats
     from nodepass.tunnel.server import Server
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Client",
@@ -43,7 +44,9 @@ __all__ = [
     "HandshakeError",
     "HandshakeRefused",
     "ListenError",
+    "Master",
     "MasterConfig",
+    "MasterError",
     "NodePassError",
     "ProtocolError",
     "ProxyHeaderError",
@@ -63,6 +66,7 @@ _HOME = {
     **dict.fromkeys(("ClientConfig", "MasterConfig", "ServerConfig", "Tunables", "parse_url", "to_url"), "config"),
     "Client": "tunnel.client",
     "Forwarder": "tunnel.forward",
+    "Master": "master.master",
     "Server": "tunnel.server",
     "Stats": "tunnel.instance",
 }

@@ -45,7 +45,7 @@ def banner() -> str:
     urls = (
         " server://<key>@<address>/<target>?…",
         " client://<key>@<address>/<target>?…",
-        " master://…  not in this version",
+        " master://<address>/<prefix>?…",
     )
     bar = "─" * BANNER_WIDTH
     return "\n".join(
@@ -76,7 +76,7 @@ class UrlGroup(click.Group):
         """Make the process fit to run, if it is one of its own, and run it."""
         if args is None:
             _open_missing_streams()
-            if any("://" in argument for argument in sys.argv[1:]):
+            if any("://" in argument for argument in sys.argv[1:]) or sys.argv[1:2] == ["ctl"]:
                 _hide_arguments()
         return super().main(args, *others, **extra)
 
@@ -124,7 +124,7 @@ def _open_missing_streams() -> None:
 
 
 def _hide_arguments() -> None:
-    """Take the key out of what `ps` shows of this process; a URL that has been read comes back later, without it.
+    """Take keys out of what `ps` shows of this process; a URL that has been read comes back later, without it.
 
     Before the imports that take most of the time of a start.
     """
@@ -158,6 +158,7 @@ def main(ctx: click.Context) -> None:
       nodepass "server://KEY@:10101/:8080?tls=1&mode=1"      at the public end
       nodepass "client://KEY@HOST:10101/127.0.0.1:80?mode=2" behind NAT
       nodepass "client://:15432/db.internal:5432?mode=1"     one end only
+      nodepass "master://:9090/api?tls=1"                    a REST API that runs them
 
     Users of HOST:8080 then reach the web server behind NAT. KEY is a secret
     that both ends share. Quote the URL, or the shell takes its & and ? for
@@ -188,7 +189,7 @@ def run_url(arguments: tuple[str, ...]) -> None:
         raise BadInputError(f"expected one URL, in quotes; got {len(arguments)} arguments")
     if "://" not in arguments[0]:
         commands = ", ".join(main.commands)
-        raise BadInputError(f"expected a URL that begins with server:// or client://, or a command: {commands}")
+        raise BadInputError(f"expected a URL that begins with server://, client:// or master://, or a command: {commands}")
     from nodepass import runner  # noqa: PLC0415 - see the top
 
     sys.exit(runner.run_url(arguments[0]))
@@ -218,6 +219,19 @@ def demo(seconds: float | None) -> None:
     from nodepass.demo import run_demo  # noqa: PLC0415 - see the top
 
     sys.exit(runner.run(run_demo(seconds)))
+
+
+@main.command(
+    short_help="Use a master's API.",
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def ctl(arguments: tuple[str, ...]) -> None:
+    """Do something with the instances of a master: `nodepass ctl --help` tells more."""
+    from nodepass.ctl.commands import run_ctl  # noqa: PLC0415 - see the top
+
+    sys.exit(run_ctl(list(arguments)))
 
 
 @main.command(short_help="List the URL's parameters and the NP_* variables.")

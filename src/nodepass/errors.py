@@ -8,10 +8,15 @@
     │   ├── HandshakeError       the HTTP exchange failed; `HandshakeRefused` when the server said no
     │   ├── SignalError          a line of the control channel does not decode
     │   └── ProxyHeaderError     a PROXY header does not parse
-    └── TunnelError              something failed while running; the instance restarts or the connection ends
-        ├── ListenError          an address cannot be bound
-        ├── DialError            nothing answered at an address
-        └── SessionError         the tunnel between two peers ended
+    ├── TunnelError              something failed while running; the instance restarts or the connection ends
+    │   ├── ListenError          an address cannot be bound
+    │   ├── DialError            nothing answered at an address
+    │   └── SessionError         the tunnel between two peers ended
+    └── MasterError              a master cannot do what it was asked to; nothing has changed
+        ├── UnknownInstanceError no instance has this ID
+        ├── SameUrlError         the URL is the one that it has
+        ├── ProcessError         a process cannot be started
+        └── StateError           the state cannot be written or opened; what is in memory can be read all the same
 """
 
 from __future__ import annotations
@@ -82,3 +87,23 @@ class DialError(TunnelError):
 
 class SessionError(TunnelError):
     """The tunnel between two peers ended."""
+
+
+class MasterError(NodePassError):
+    """A master cannot do what it was asked to."""
+
+
+class UnknownInstanceError(MasterError):
+    """No instance has this ID."""
+
+
+class SameUrlError(MasterError):
+    """An instance has this URL already."""
+
+
+class ProcessError(MasterError):
+    """A process of an instance, or the one that starts them all, cannot be started."""
+
+
+class StateError(MasterError):
+    """The master's state cannot be written or opened."""

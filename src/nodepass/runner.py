@@ -10,7 +10,7 @@ import gc
 import logging
 import os
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nodepass.config import ClientConfig, Mode, ServerConfig, Tunables, parse_url, to_url
 from nodepass.console import make_logger
@@ -19,10 +19,30 @@ from nodepass.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from nodepass.config import Config
+    from nodepass.master.master import Master
     from nodepass.tunnel.instance import Instance
 
 SIGNAL_EXIT = 128
 """Added to the number of the signal that ends a process at once, as shells do."""
+
+
+class Runnable(Protocol):
+    """What a URL describes: a server, a client or a master."""
+
+    @property
+    def config(self) -> Config:
+        """What the URL says."""
+
+    async def start(self) -> None:
+        """Begin to run in the background.
+
+        Raises:
+            ConfigError: a file that the URL names is no good.
+        """
+
+    async def stop(self) -> None:
+        """End gracefully."""
 
 
 def run_url(url: str) -> int:
@@ -34,9 +54,11 @@ def run_url(url: str) -> int:
     Raises:
         ConfigError: the URL, the environment or a file they name is wrong; nothing has been bound.
     """
-    instance = _make(url)
-    _show_url(instance.config)
-    return run(_until_signalled(instance))
+    tunables = Tunables.from_environment(os.environ)
+    make = _make_master if url.lower().startswith(f"{Mode.MASTER}://") else make_instance
+    runnable = make(url, tunables, make_logger())
+    show_url(runnable.config)
+    return run(until_signalled(runnable))
 
 
 def run(main_task: Coroutine[Any, Any, int]) -> int:
@@ -54,13 +76,13 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return new_event_loop
 
 
-def _make(url: str) -> Instance[Any]:
-    if url.lower().startswith(f"{Mode.MASTER}://"):
-        # Before the rest is read: there is no use in correcting a URL that will be refused.
-        raise ConfigError("mode", Mode.MASTER.value, "not part of this version; expected server or client")
+def make_instance(url: str, tunables: Tunables, logger: logging.Logger) -> Instance[Any]:
+    """Make the server or client that a URL describes.
+
+    Raises:
+        ConfigError: the URL is wrong, or a master's.
+    """
     config = parse_url(url)
-    tunables = Tunables.from_environment(os.environ)
-    logger = make_logger()
     if isinstance(config, ServerConfig):
         from nodepass.tunnel.server import Server  # noqa: PLC0415 - a client does not need it
 
@@ -69,23 +91,45 @@ def _make(url: str) -> Instance[Any]:
         from nodepass.tunnel.client import Client  # noqa: PLC0415 - a server does not need it
 
         return Client(config, tunables=tunables, logger=logger)
-    raise AssertionError(config.scheme)
+    raise ConfigError("mode", config.scheme.value, "expected server or client")
 
 
-def _show_url(config: ServerConfig | ClientConfig) -> None:
+def _make_master(url: str, tunables: Tunables, logger: logging.Logger) -> Master:
+    """Make the master that a URL describes.
+
+    Raises:
+        ConfigError: the URL is wrong.
+    """
+    from nodepass.master.master import Master  # noqa: PLC0415 - servers and clients must not pay for its libraries
+
+    return Master(url, tunables=tunables, logger=logger)
+
+
+def show_url(config: Config) -> None:
     """Let `ps` show what this process runs, without the key."""
     from setproctitle import setproctitle  # noqa: PLC0415 - the demo does not need it
 
     setproctitle(f"nodepass {to_url(config, with_secret=False)}")
 
 
-async def _until_signalled(instance: Instance[Any]) -> int:
-    """Run the instance; the first signal drains it, a second one ends the process at once."""
+async def until_signalled(
+    instance: Runnable, *, started: Callable[[], object] = lambda: None, patient: bool = False
+) -> int:
+    """Run the instance; the first signal drains it, a second one ends the process at once.
+
+    Args:
+        instance: what to run.
+        started: called once it has been started.
+        patient: whether a second signal changes nothing instead.
+
+    Raises:
+        ConfigError: a file that the URL names is no good.
+    """
     loop = asyncio.get_running_loop()
     signalled = asyncio.Event()
 
     def on_signal(number: int) -> None:
-        if signalled.is_set():
+        if signalled.is_set() and not patient:
             logging.shutdown()
             os._exit(SIGNAL_EXIT + number)
         signalled.set()
@@ -93,6 +137,7 @@ async def _until_signalled(instance: Instance[Any]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, on_signal, number)
     await instance.start()
+    started()
     # What has been made so far lives as long as the process: the collector need not look at it again and again.
     gc.freeze()
     await signalled.wait()

@@ -302,3 +302,44 @@ def test_a_client_that_lost_its_server_is_not_ready_until_it_has_met_it_again(
             await client.stop()
 
     run(main())
+
+
+def test_masters_in_one_process(run: Callable[..., None], tmp_path: Path) -> None:
+    """Two, each with a state and a log of its own, until they are stopped."""
+
+    async def main() -> None:
+        ports = [free_port(), free_port()]
+        masters = [
+            nodepass.Master(f"master://127.0.0.1:{port}/api?log=event", tunables=QUICK, folder=tmp_path / str(port))
+            for port in ports
+        ]
+        async with masters[0], masters[1]:
+            await asyncio.gather(*(master.ready() for master in masters))
+            for port in ports:
+                status, _ = await request(port, "GET", "/info")
+                assert status == 401
+        for master in masters:
+            await master.wait()
+            with pytest.raises(nodepass.MasterError, match="stopped"):
+                await master.ready()
+            with pytest.raises(RuntimeError, match="runs once"):
+                await master.start()
+        with pytest.raises(OSError, match=r"Connect call failed|Connection refused"):
+            await asyncio.open_connection("127.0.0.1", ports[0])
+
+    run(main())
+
+
+async def request(port: int, method: str, path: str) -> tuple[int, bytes]:
+    """Ask a master without its key; gives status and body."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"{method} /api/v1{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    await writer.wait_closed()
+    return int(head.split()[1]), body
+
+
+def test_a_master_is_refused_what_is_none() -> None:
+    with pytest.raises(nodepass.ConfigError, match=r"mode=server: expected a URL that begins with master://"):
+        nodepass.Master("server://:1/:2")

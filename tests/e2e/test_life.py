@@ -157,7 +157,7 @@ def test_frozen_client_is_found_out_and_replaced(np: Runner) -> None:
         assert echoed(tunnel.users)
         tunnel.client.send_signal(signal.SIGSTOP)
         # QUIC notices by itself, at about the same time.
-        tunnel.server.wait_for("session with .* ended: (nothing was heard on the control channel|.*Idle timeout)")
+        tunnel.server.wait_for("session with .* ended: .*nothing was heard")
         since = len(tunnel.server.lines)
         tunnel.client.send_signal(signal.SIGCONT)
         tunnel.server.ready(since=since)

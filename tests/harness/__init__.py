@@ -5,6 +5,7 @@ serves plain and asyncio tests alike (in the latter through `asyncio.to_thread`,
 """
 
 from tests.harness.certificates import Authority, user_context
+from tests.harness.master import Events, Master, insecure_context
 from tests.harness.net import connect, echoed, ended, exchange, read_all, read_exactly, turned_away, udp_socket, wait_tcp
 from tests.harness.ports import free_port
 from tests.harness.process import TIMEOUT, NodePass, Process
@@ -18,6 +19,8 @@ __all__ = [
     "TIMEOUT",
     "Authority",
     "Echo",
+    "Events",
+    "Master",
     "NodePass",
     "Process",
     "Received",
@@ -36,6 +39,7 @@ __all__ = [
     "ended",
     "exchange",
     "free_port",
+    "insecure_context",
     "read_all",
     "read_exactly",
     "turned_away",

@@ -21,7 +21,7 @@ URL = f"server://{KEY}@127.0.0.1:10101/127.0.0.1:8080"
     [
         (["servr://host:1/:2"], "mode=servr: expected server://, client:// or master://"),
         (["server://"], "tunnel address: expected host:port"),
-        (["demos"], "expected a URL that begins with server:// or client://, or a command: demo, params"),
+        (["demos"], "expected a URL that begins with server://, client:// or master://, or a command: demo, ctl, params"),
         ([KEY], "expected a URL that begins"),
         ([URL, "extra"], "expected one URL, in quotes; got 2 arguments"),
         (["extra", URL], "expected one URL, in quotes; got 2 arguments"),
@@ -32,8 +32,10 @@ URL = f"server://{KEY}@127.0.0.1:10101/127.0.0.1:8080"
         ([f"--key={KEY}"], "unknown option --key;"),
         ([f"{URL}?tls=3"], "tls=3: expected 0, 1 or 2"),
         ([f"{URL}?tls=2&crt=/none.pem&key=/none.pem"], "crt=/none.pem"),
-        (["master://:9090"], "mode=master: not part of this version; expected server or client"),
-        (["master://"], "mode=master: not part of this version; expected server or client"),
+        (["master://"], "address: expected host:port"),
+        (["master://:9090?tls=3"], "tls=3: expected 0, 1 or 2"),
+        (["master://:9090?tls=2&crt=/none.pem&key=/none.pem"], "crt=/none.pem"),
+        (["master://:9090?min=1"], "min=1: not a parameter of a master"),
         (["demo", "--seconds", KEY], "expected a number from 0 to 86400"),
         (["demo", "--seconds", "nan"], "expected a number from 0 to 86400"),
         (["demo", "--seconds", "-1"], "expected a number from 0 to 86400"),
@@ -94,4 +96,4 @@ def test_version_imports_nothing_that_it_does_not_need() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     version, imported = done.stdout.splitlines()
     assert version == f"nodepass {__version__}"
-    assert set(imported.split()) == {"nodepass", "nodepass.cli", "nodepass.errors"}
+    assert set(imported.split()) == {"nodepass", "nodepass.cli", "nodepass.errors", "nodepass.version"}

@@ -17,13 +17,13 @@ PACKAGE = Path(nodepass.__file__).parent
 PAGE = Path(__file__).parents[2] / "docs" / "architecture.md"
 
 FLOORS = (
-    {"errors", "log"},
+    {"errors", "log", "units", "version"},
     {"config", "protocol", "policy"},
     {"net"},
-    {"transport"},
+    {"transport", "master"},
     {"relay"},
     {"tunnel"},
-    {"__init__", "__main__", "cli", "console", "demo", "runner"},
+    {"__init__", "__main__", "child", "cli", "console", "ctl", "demo", "fork_server", "runner"},
 )
 """From the bottom up: each room may use what lies below it."""
 
@@ -130,10 +130,15 @@ def test_every_room_has_a_floor_and_is_seen() -> None:
     assert seen >= {
         ("__init__", "tunnel"),
         ("__main__", "cli"),
+        ("cli", "ctl"),
         ("cli", "demo"),
+        ("ctl", "config"),
+        ("child", "runner"),
         ("config", "errors"),
         ("console", "log"),
         ("demo", "__init__"),
+        ("fork_server", "master"),
+        ("master", "net"),
         ("net", "protocol"),
         ("protocol", "errors"),
         ("relay", "transport"),
@@ -164,6 +169,9 @@ def test_transports_do_not_know_each_other() -> None:
         ("errors", "from nodepass import cli"),
         ("errors", "from nodepass import Server"),
         ("tunnel.server", "import nodepass"),
+        ("master.processes", "from nodepass.tunnel.server import Server"),
+        ("master.processes", "import nodepass.transport.base"),
+        ("master.processes", "from nodepass import child"),
         ("relay.tcp", "def f():\n    from nodepass.tunnel.server import Server"),
         ("protocol.signals", "if TYPE_CHECKING:\n    from nodepass.net.address import Address"),
     ],

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import nodepass
-from nodepass.config import MasterConfig, params, tunables
+from nodepass.config import params, tunables
 from nodepass.demo.ports import bind_both, bind_tcp, port_of
 
 ROOT = Path(__file__).parents[2]
@@ -64,7 +64,7 @@ def test_every_url_is_one() -> None:
     urls = [url for block in blocks("sh") for url in re.findall(r'nodepass "(.*?)"', block)]
     assert len(urls) >= 7
     for url in urls:
-        assert not isinstance(nodepass.parse_url(url), MasterConfig)
+        nodepass.parse_url(url)
 
 
 async def test_the_program_runs(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ _GAP: Final = "  "
 
 _PARAMETERS_INTRODUCTION: Final = """\
 Parameters of the URL, as in  nodepass "server://KEY@:10101/:8080?tls=1&mode=1"
-Modes that take one: S server, C client, M master (not in this version)."""
+Modes that take one: S server, C client, M master."""
 
 _VARIABLES_INTRODUCTION: Final = "Variables of the environment, read once at start."
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import Flag, IntEnum, StrEnum
 from typing import Final
 
+from nodepass import log
+
 
 class Mode(StrEnum):
     """What a URL starts: its scheme."""
@@ -24,6 +26,21 @@ class LogLevel(StrEnum):
     WARN = "warn"
     ERROR = "error"
     EVENT = "event"
+
+    @property
+    def number(self) -> int:
+        """The least level that is shown, as a number of the `log` module."""
+        return _LEVEL_NUMBERS[self]
+
+
+_LEVEL_NUMBERS: Final = {
+    LogLevel.NONE: log.NONE,
+    LogLevel.DEBUG: log.DEBUG,
+    LogLevel.INFO: log.INFO,
+    LogLevel.WARN: log.WARN,
+    LogLevel.ERROR: log.ERROR,
+    LogLevel.EVENT: log.EVENT,
+}
 
 
 class TlsMode(IntEnum):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import h11
 
-from nodepass.demo.units import size_text, time_text
+from nodepass.units import size_text, time_text
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

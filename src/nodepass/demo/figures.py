@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from nodepass.demo.units import size_text
+from nodepass.units import size_text
 
 if TYPE_CHECKING:
     from nodepass.tunnel.instance import Stats

@@ -12,7 +12,7 @@ from nodepass.demo.check import check_datagrams, check_download
 from nodepass.demo.figures import Figures
 from nodepass.demo.screen import Screen
 from nodepass.demo.stage import DemoError, Stage
-from nodepass.demo.units import time_text
+from nodepass.units import time_text
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

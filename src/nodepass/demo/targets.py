@@ -15,7 +15,7 @@ from typing import cast
 import h11
 
 from nodepass.demo.page import Visit, render
-from nodepass.demo.units import size_text
+from nodepass.units import size_text
 
 DOWNLOAD_SIZE = 8_000_000
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import os
 import ssl
@@ -11,11 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nodepass.errors import ConfigError
+from nodepass.config import TlsMode
+from nodepass.errors import ConfigError, NodePassError
 from nodepass.protocol.signals import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from nodepass.log import Log
 
 SELF_SIGNED_NAME = "nodepass"
 SELF_SIGNED_LIFETIME = dt.timedelta(days=3650)
@@ -195,3 +199,27 @@ class CertificateSource:
         if changed:
             self.current = fresh
         return changed
+
+    async def keep_current(self, interval: float, log: Log) -> None:
+        """Look every `interval` seconds, for ever, whether the files have been replaced; `log` tells what came of it."""
+        while True:
+            await asyncio.sleep(interval)
+            try:
+                if self.reload():
+                    log.info("TLS certificate reloaded: %s", self.current.fingerprint)
+            except NodePassError as error:
+                log.error("TLS certificate not reloaded, the old one stays: %s", error)  # noqa: TRY400 - a `Log` writes no tracebacks
+
+
+def certificate_source(tls: TlsMode, crt: str, key: str, alpn: tuple[str, ...] = ()) -> CertificateSource | None:
+    """What a listener with these URL parameters serves TLS with; None without TLS.
+
+    Raises:
+        ConfigError: the files are no good.
+    """
+    if tls is TlsMode.NONE:
+        return None
+    if tls is TlsMode.SELF_SIGNED:
+        return CertificateSource(self_signed(alpn), alpn=alpn)
+    files = (Path(crt), Path(key))
+    return CertificateSource(from_files(*files, alpn), files, alpn)

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Final
+
+_LINE: Final = re.compile(
+    r"CHECK_POINT\|MODE=(\d)\|PING=(\d{1,9})ms\|POOL=(\d{1,9})\|TCPS=(\d{1,9})\|UDPS=(\d{1,9})"
+    r"\|TCPRX=(\d{1,18})\|TCPTX=(\d{1,18})\|UDPRX=(\d{1,18})\|UDPTX=(\d{1,18})",
+    re.ASCII,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +45,9 @@ class CheckPoint:
             f"CHECK_POINT|MODE={self.mode}|PING={self.ping}ms|POOL={self.pool}|TCPS={self.tcps}|UDPS={self.udps}"
             f"|TCPRX={self.tcp_received}|TCPTX={self.tcp_sent}|UDPRX={self.udp_received}|UDPTX={self.udp_sent}"
         )
+
+    @classmethod
+    def parse(cls, line: str) -> CheckPoint | None:
+        """Read a line as `format` gives it; None where it is another."""
+        match = _LINE.fullmatch(line)
+        return None if match is None else cls(*map(int, match.groups()))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nodepass.config import ClientConfig, TlsMode, Tunables, parse_url
+from nodepass.config import ClientConfig, Tunables, parse_url
 from nodepass.errors import ConfigError, DialError
 from nodepass.log import WARN
-from nodepass.net.certificates import CertificateSource, from_files, self_signed
+from nodepass.net.certificates import certificate_source
 from nodepass.tunnel.instance import Instance
 from nodepass.tunnel.ports import UserPorts, bind_for_users
 from nodepass.tunnel.targets import Targets
@@ -18,22 +17,8 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
 
+    from nodepass.net.certificates import CertificateSource
     from nodepass.tunnel.resources import Resources
-
-
-def certificate_of(config: ClientConfig) -> CertificateSource | None:
-    """The certificate with which a single-end listener ends its users' TLS; None when it does not.
-
-    Raises:
-        ConfigError: the files are no good.
-    """
-    if config.tls is TlsMode.NONE:
-        return None
-    if config.tls is TlsMode.SELF_SIGNED:
-        return CertificateSource(self_signed())
-    files = (Path(config.crt), Path(config.key))
-    return CertificateSource(from_files(*files), files)
-
 
 PATIENCE = 0.5
 """Seconds that a report waits for the figure it is to show; of a target that is slower, it shows what came last."""
@@ -123,9 +108,9 @@ class Forwarder(Instance[ClientConfig]):
         self._single: SingleEnd | None = None
 
     def _prepare(self) -> None:
-        self._certificate = certificate_of(self.config)
+        self._certificate = certificate_source(self.config.tls, self.config.crt, self.config.key)
         if self._certificate is not None:
-            self._resources.tasks.start(self._reload_certificates(self._certificate), "certificate reload")
+            self._keep_current(self._certificate)
 
     async def _run(self) -> None:
         await self._forward(await bind_for_users(self.config.tunnel, self.config, self._resources))

@@ -20,9 +20,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
-from nodepass.config import ClientConfig, LogLevel, ServerConfig, Tunables, to_url
+from nodepass.config import ClientConfig, ServerConfig, Tunables, to_url
 from nodepass.errors import ConfigError, NodePassError, TunnelError
-from nodepass.log import DEBUG, ERROR, EVENT, INFO, NONE, WARN, Log
+from nodepass.log import Log
 from nodepass.protocol.checkpoint import CheckPoint
 from nodepass.tunnel.resources import Resources, make_resources
 
@@ -34,15 +34,6 @@ if TYPE_CHECKING:
     from nodepass.net.certificates import CertificateSource
 
 ConfigT = TypeVar("ConfigT", ServerConfig, ClientConfig)
-
-LEVELS = {
-    LogLevel.NONE: NONE,
-    LogLevel.DEBUG: DEBUG,
-    LogLevel.INFO: INFO,
-    LogLevel.WARN: WARN,
-    LogLevel.ERROR: ERROR,
-    LogLevel.EVENT: EVENT,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +83,7 @@ class Instance(ABC, Generic[ConfigT]):
     def __init__(self, config: ConfigT, *, tunables: Tunables | None = None, logger: logging.Logger | None = None) -> None:
         self.config: ConfigT = config
         self._tunables = Tunables.from_environment(os.environ) if tunables is None else tunables
-        self._log = Log(LEVELS[config.log], logger)
+        self._log = Log(config.log.number, logger)
         self._life: asyncio.Task[None] | None = None
         self._warned = False
         self._resources: Resources
@@ -174,6 +165,25 @@ class Instance(ABC, Generic[ConfigT]):
             tcp_sent=meter.tcp_tx.total,
             udp_received=meter.udp_rx.total,
             udp_sent=meter.udp_tx.total,
+        )
+
+    def checkpoint(self) -> CheckPoint:
+        """The figures at this moment, as its CHECK_POINT line gives them.
+
+        Raises:
+            RuntimeError: it has not been started.
+        """
+        stats = self.stats
+        return CheckPoint(
+            mode=stats.mode,
+            ping=round(stats.ping * 1000),
+            pool=stats.pool,
+            tcps=stats.tcp_sessions,
+            udps=stats.udp_sessions,
+            tcp_received=stats.tcp_received,
+            tcp_sent=stats.tcp_sent,
+            udp_received=stats.udp_received,
+            udp_sent=stats.udp_sent,
         )
 
     async def __aenter__(self) -> Self:
@@ -309,28 +319,11 @@ class Instance(ABC, Generic[ConfigT]):
             self._warned = True
             self._log.warning("The URL has no key: anyone can derive the one in use from the tunnel port")
 
+    def _keep_current(self, certificate: CertificateSource) -> None:
+        """Serve the certificate's files as they are from now on: they are read again every NP_RELOAD_INTERVAL."""
+        renewal = certificate.keep_current(self._tunables.reload_interval, self._log)
+        self._resources.tasks.start(renewal, "certificate reload")
+
     def _log_checkpoint(self) -> None:
         """Write the line that front ends read."""
-        stats = self.stats
-        checkpoint = CheckPoint(
-            mode=stats.mode,
-            ping=round(stats.ping * 1000),
-            pool=stats.pool,
-            tcps=stats.tcp_sessions,
-            udps=stats.udp_sessions,
-            tcp_received=stats.tcp_received,
-            tcp_sent=stats.tcp_sent,
-            udp_received=stats.udp_received,
-            udp_sent=stats.udp_sent,
-        )
-        self._log.event(checkpoint.format())
-
-    async def _reload_certificates(self, source: CertificateSource) -> None:
-        """Look every NP_RELOAD_INTERVAL whether the certificate files have been replaced."""
-        while True:
-            await asyncio.sleep(self._tunables.reload_interval)
-            try:
-                if source.reload():
-                    self._log.info("TLS certificate reloaded: %s", source.current.fingerprint)
-            except NodePassError as error:
-                self._log.error("TLS certificate not reloaded, the old one stays: %s", error)
+        self._log.event(self.checkpoint().format())

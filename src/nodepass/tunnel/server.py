@@ -10,13 +10,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from http import HTTPStatus
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nodepass.config import PoolTransport, RunMode, ServerConfig, TlsMode, Tunables, parse_url
+from nodepass.config import PoolTransport, RunMode, ServerConfig, Tunables, parse_url
 from nodepass.errors import ConfigError, ListenError, SessionError
 from nodepass.log import WARN
-from nodepass.net.certificates import CertificateSource, from_files, self_signed
+from nodepass.net.certificates import certificate_source
 from nodepass.net.listen import bind
 from nodepass.protocol import conn_id
 from nodepass.protocol.agreement import Agreement, Flow
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
 
+    from nodepass.net.certificates import CertificateSource
     from nodepass.protocol.handshake import Verdict
     from nodepass.transport.base import Acceptor, Link
     from nodepass.transport.quic import QuicListener
@@ -84,15 +84,11 @@ class Server(Instance[ServerConfig], SessionOwner):
     def _prepare(self) -> None:
         self._warn_of_default_key()
         self._switchboard = Switchboard(self._resources)
-        alpn = alpn_of(self.config.type)
-        if self._tls is TlsMode.SELF_SIGNED:
-            self._certificate = CertificateSource(self_signed(alpn))
-        elif self._tls is TlsMode.FILES:
-            files = (Path(self.config.crt), Path(self.config.key))
-            self._certificate = CertificateSource(from_files(*files, alpn), files, alpn)
-            self._resources.tasks.start(self._reload_certificates(self._certificate), "certificate reload")
-        else:
+        self._certificate = certificate_source(self._tls, self.config.crt, self.config.key, alpn_of(self.config.type))
+        if self._certificate is None:
             self._log.warning("TLS is off: what passes between the two ends can be read on the way")
+        else:
+            self._keep_current(self._certificate)
 
     async def _run(self) -> None:
         tunnel = self.config.tunnel
@@ -194,7 +190,14 @@ class Server(Instance[ServerConfig], SessionOwner):
         elif not session.has_control:
             link.write(conn_id.to_bytes(conn_id.CONTROL))
             session.start_control(link)
-        elif session.pool.active >= self.config.max:
+        elif session.pool.active < self.config.max:
+            self._pool_connection(session, link)
+        else:
+            # Over QUIC, the signals that came with it have not been read yet, which may name one of those that are idle.
+            asyncio.get_running_loop().call_soon(self._pool_connection, session, link)
+
+    def _pool_connection(self, session: Session, link: Link) -> None:
+        if session.pool.active >= self.config.max:
             self._log.seldom("pool full", WARN, "%s opened over %d pool connections", session.peer, self.config.max)
             link.abort()
         else:

@@ -137,27 +137,25 @@ class _ServerConnection(Connection):
     def _on_request(self, event: RequestReceived) -> None:
         stream_id = event.stream_id
         headers = dict(event.headers)
-        if self._stream(stream_id) is None:
-            # It was reset in the same breath.
-            return
         if self.closing:
-            self._reset(stream_id, ErrorCodes.REFUSED_STREAM)
-        elif headers[b":method"] != METHOD:
-            self._turn_away(event, HTTPStatus.METHOD_NOT_ALLOWED)
+            self.sender.reset(stream_id, ErrorCodes.REFUSED_STREAM)
+        elif headers.get(b":method") != METHOD:
+            self._turn_away(stream_id, HTTPStatus.METHOD_NOT_ALLOWED)
         elif headers.get(b":path") != PATH:
-            self._turn_away(event, HTTPStatus.NOT_FOUND)
+            self._turn_away(stream_id, HTTPStatus.NOT_FOUND)
         elif event.stream_ended is not None:
-            self._turn_away(event, HTTPStatus.BAD_REQUEST)
-        else:
-            self._h2.send_headers(stream_id, _status(HTTPStatus.OK))
+            self._turn_away(stream_id, HTTPStatus.BAD_REQUEST)
+        elif self.sender.answer(stream_id, _status(HTTPStatus.OK)):
             link = self._add(stream_id)
             self._unopened[stream_id] = self._loop.call_later(self._timeout, self._too_late, link)
 
-    def _turn_away(self, event: RequestReceived, status: HTTPStatus) -> None:
+    def _turn_away(self, stream_id: int, status: HTTPStatus) -> None:
         """Answer, and want no more of the request."""
-        self._log.seldom("http2 request", WARN, "A request of %s for no pool connection: %d", self.lower.remote, status)
-        self._h2.send_headers(event.stream_id, _status(status), end_stream=True)
-        self._reset(event.stream_id, ErrorCodes.NO_ERROR)
+        if self.sender.answer(stream_id, _status(status), end=True):
+            self._log.seldom(
+                "http2 request", WARN, "%s asked for what is no pool connection: %d", self.lower.remote, status
+            )
+            self.sender.reset(stream_id, ErrorCodes.NO_ERROR)
 
     def _on_data(self, event: DataReceived) -> None:
         timer = self._unopened.get(event.stream_id) if event.data else None

@@ -260,7 +260,7 @@ class _ClientConnection(Connection):
         self._h2.send_headers(stream_id, self._headers)
         link = self._add(stream_id)
         self._serves()
-        self._flush_soon()
+        self.sender.flush_soon()
         link.write(OPENING)
         if stream_id == HIGHEST_STREAM:
             self.close()
@@ -271,7 +271,7 @@ class _ClientConnection(Connection):
         super()._on_settings(event)
 
     def _on_response(self, event: ResponseReceived) -> None:
-        status = dict(event.headers)[b":status"]
+        status = dict(event.headers).get(b":status", b"")
         if status != b"200":
             self._break(event.stream_id, f"the server answered {status.decode('ascii', 'replace')}")
 
@@ -284,5 +284,5 @@ class _ClientConnection(Connection):
         """A stream comes to nothing."""
         link = self._links.get(stream_id)
         if link is not None:
-            self.reset(link, ErrorCodes.CANCEL)
+            self.sender.reset(stream_id, ErrorCodes.CANCEL)
             link.peer_reset(DialError(reason))

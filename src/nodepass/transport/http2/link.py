@@ -30,11 +30,12 @@ class Http2Link(StreamLink):
         stream_id: its number there.
     """
 
-    __slots__ = ("_closed", "_connection", "_peer_closed", "_refused", "_window", "stream_id")
+    __slots__ = ("_closed", "_connection", "_peer_closed", "_refused", "_sender", "_window", "stream_id")
 
     def __init__(self, connection: Connection, stream_id: int) -> None:
         super().__init__(connection.lower.remote)
         self._connection = connection
+        self._sender = connection.sender
         self._window = ReceiveWindow()
         self._refused = False
         self._closed = False
@@ -66,13 +67,13 @@ class Http2Link(StreamLink):
 
     def _carry(self, data: bytes | bytearray | memoryview) -> int:
         if self._peer_closed is None:
-            return self._connection.carry(self, data)
+            return self._sender.carry(self, data)
         self._write_ended = True
         self._loop.call_soon(self.peer_reset, self._peer_closed)
         return len(data)
 
     def _send_end(self) -> None:
-        self._connection.end(self)
+        self._sender.end(self.stream_id)
         if self._refused:
             self._reset(ErrorCodes.NO_ERROR)
 
@@ -88,14 +89,13 @@ class Http2Link(StreamLink):
     def _reset(self, code: ErrorCodes) -> None:
         if not self._closed:
             self._closed = True
-            self._connection.reset(self, code)
+            self._sender.reset(self.stream_id, code)
         self._end_heard()
 
     def _consumed(self, count: int) -> None:
-        connection = self._connection
-        grown = self._window.consume(count, waiting=self._stashed, largest=connection.largest_window)
+        grown = self._window.consume(count, waiting=self._stashed, largest=self._connection.largest_window)
         if grown:
-            connection.grant(self, grown)
+            self._sender.grant(self.stream_id, grown)
 
     def _abort_when_received(self) -> None:
         # Below is one stream of bytes: nothing overtakes.

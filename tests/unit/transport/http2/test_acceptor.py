@@ -24,7 +24,7 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
-from nodepass.transport.http2 import acceptor, connection
+from nodepass.transport.http2 import acceptor, sender
 from nodepass.transport.tls_link import TlsLink
 from tests.unit.transport.http2.ends import OPENING, PREAMBLE, REQUEST, Accepted, Bare, bare_client, encrypted
 from tests.unit.transport.links import Notes, attached
@@ -327,7 +327,7 @@ def test_a_client_that_reads_no_answers_is_cut_off(
         good, bad = await bare_client(accepted), await bare_client(accepted)
         with monkeypatch.context() as patch:
             # To fill the kernel's buffers with answers takes a hundred megabytes.
-            patch.setattr(TlsLink, "unsent", connection.MOST_UNSENT + 1)
+            patch.setattr(TlsLink, "unsent", sender.MOST_UNSENT + 1)
             bad.h2.ping(b"12345678")
             bad.flush()
             await bad.until(lambda: bad.lost)

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import ssl
+import struct
 from typing import TYPE_CHECKING
 
 import pytest
 from h2.errors import ErrorCodes
 from h2.events import RequestReceived, StreamReset
 from h2.settings import SettingCodes
-from hyperframe.frame import DataFrame, GoAwayFrame, HeadersFrame, PingFrame, PushPromiseFrame
+from hpack import Encoder
+from hyperframe.frame import (
+    DataFrame,
+    GoAwayFrame,
+    HeadersFrame,
+    PingFrame,
+    PushPromiseFrame,
+    RstStreamFrame,
+    SettingsFrame,
+    WindowUpdateFrame,
+)
 
 from nodepass.errors import DialError
 from nodepass.log import WARN, Log
@@ -21,7 +33,7 @@ from tests.unit.transport.links import Ready, attached, opened
 from tests.unit.transport.test_link_conformance import turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from hyperframe.frame import Frame
 
@@ -365,5 +377,63 @@ def test_a_connection_without_streams_is_let_go(run: Run, monkeypatch: pytest.Mo
         await first.until(lambda: first.lost)
         await opened(dialer)
         assert below.dialled == 2
+
+    run(main())
+
+
+def bytes_at_random(chance: random.Random) -> Iterator[bytes]:
+    """What a server may send in any order, and at last, perhaps, what none may."""
+    encoder = Encoder()
+    yield SettingsFrame(0, {SettingCodes.MAX_CONCURRENT_STREAMS: chance.choice((0, 3, 100))}).serialize()
+    for _ in range(chance.randrange(1, 30)):
+        stream_id = 2 * chance.randrange(8) + 1
+        kind = chance.randrange(8)
+        if kind < 2:
+            status = chance.choice(("200", "200", "100", "404", "teapot"))
+            yield HeadersFrame(stream_id, encoder.encode([(":status", status)]), flags=["END_HEADERS"]).serialize()
+        elif kind == 2:
+            yield DataFrame(stream_id, chance.randbytes(chance.randrange(100))).serialize()
+        elif kind == 3:
+            yield DataFrame(stream_id, b"", flags=["END_STREAM"]).serialize()
+        elif kind == 4:
+            yield RstStreamFrame(stream_id, chance.randrange(15)).serialize()
+        elif kind == 5:
+            yield WindowUpdateFrame(chance.choice((0, stream_id)), chance.choice((1, 100_000))).serialize()
+        elif kind == 6:
+            yield SettingsFrame(0, {SettingCodes.INITIAL_WINDOW_SIZE: chance.choice((0, 10, 2**20))}).serialize()
+        elif chance.random() < 0.3:
+            yield GoAwayFrame(0, chance.choice((0, 3, 2**31 - 1)), chance.randrange(3)).serialize()
+    payload = chance.randbytes(chance.choice((0, 4, 5, 6, 8, chance.randrange(200))))
+    header = bytes((chance.randrange(12), chance.choice((0, 1, 4, 8, 255)))) + struct.pack(">I", chance.choice((0, 1, 2)))
+    yield struct.pack(">I", len(payload))[1:] + header + payload
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_frames_at_random_end_at_worst_the_connection(run: Run, seed: int) -> None:
+    async def main() -> None:
+        for number in range(25):
+            chance = random.Random(f"{seed} {number}")
+            near, far = await encrypted()
+            dialer, _ = made(near)
+            links = [await opened(dialer) for _ in range(8)]
+            heard = [attached(link) for link in links if chance.random() < 0.7]
+            attached(far)
+            for data in bytes_at_random(chance):
+                far.write(data)
+                if chance.random() < 0.3:
+                    await turns(1)
+                link = chance.choice(links)
+                link.write(chance.randbytes(chance.choice((1, 100, 100_000))))
+                if chance.random() < 0.3:
+                    getattr(link, chance.choice(("write_eof", "close", "abort", "break_off", "pause_reading")))()
+            far.abort()
+            for notes in heard:
+                notes.link.resume_reading()
+                # Some have ended in order; all others break.
+                if "eof" not in notes.events:
+                    await notes.until(lambda notes=notes: "eof" in notes.events or "lost" in notes.events)  # type: ignore[misc]
+            await turns()
+            with pytest.raises(DialError):
+                await opened(dialer)
 
     run(main())

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from nodepass.demo.figures import Figures
-from nodepass.demo.units import size_text, time_text
 from nodepass.tunnel.instance import Stats
+from nodepass.units import size_text, time_text
 
 
 @pytest.mark.parametrize(

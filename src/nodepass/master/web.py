@@ -1,0 +1,173 @@
+"""The web server: uvicorn on sockets that are bound already, with our certificate, our log, and our end.
+
+uvicorn's signal handlers are left out: the process has its own, and an application that embeds a master has others. A
+certificate that has been renewed serves from the next handshake on.
+
+What a stranger can hold is bounded: the head of a request is only so long, and comes within a time; nobody keeps a
+connection by saying nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+    from collections.abc import Iterator
+
+    from starlette.types import ASGIApp
+
+    from nodepass.log import Log
+    from nodepass.net.certificates import CertificateSource
+
+ALPN: Final = ("http/1.1",)
+
+BACKLOG: Final = 1024
+
+KEEP_ALIVE: Final = 30
+"""Seconds that a connection without requests is kept."""
+
+HEAD_TIMEOUT = 10.0
+"""Seconds that the head of a request may take, from the connection or from its first byte on."""
+
+LONGEST_HEAD: Final = 1 << 16
+"""Bytes that are read of a head that is not complete."""
+
+UVICORN_LOGGER: Final = "uvicorn.error"
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """A connection that is broken off when a request's head is too long or too slow: uvicorn sets it no bounds."""
+
+    _deadline: asyncio.TimerHandle | None = None
+    """There while a head is awaited."""
+
+    _head_size = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._deadline is not None:
+            self._head_size += len(data)
+            if self._head_size > LONGEST_HEAD:
+                self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._await_no_more()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request has come."""
+        super().on_message_begin()
+        if self._deadline is None:
+            self._await_head()
+
+    def on_headers_complete(self) -> None:
+        """The head of a request has come."""
+        self._await_no_more()
+        super().on_headers_complete()
+
+    def _await_head(self) -> None:
+        self._head_size = 0
+        self._deadline = self.loop.call_later(HEAD_TIMEOUT, self.transport.abort)
+
+    def _await_no_more(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+class WebServer(uvicorn.Server):
+    """One run of the web server.
+
+    Args:
+        app: what answers, as ASGI has it.
+        certificate: with it, HTTPS is spoken; asked for each handshake.
+        grace: seconds that requests in progress have at the end.
+        log: of the master.
+    """
+
+    def __init__(self, app: ASGIApp, certificate: CertificateSource | None, grace: float, log: Log) -> None:
+        config = uvicorn.Config(
+            app,
+            http=GuardedProtocol,
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=BACKLOG,
+            timeout_keep_alive=KEEP_ALIVE,
+            timeout_graceful_shutdown=max(round(grace), 1),
+            ssl_context_factory=None if certificate is None else lambda *_: _renewable_context(certificate),
+        )
+        super().__init__(config)
+        self.listening = asyncio.Event()
+        self._log = log
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to take connections."""
+        await super().startup(sockets)
+        self.listening.set()
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until `stop`, then let requests in progress finish."""
+        with _logged(self._log):
+            await super().serve(sockets)
+
+    def stop(self) -> None:
+        """Take no more connections, and end `serve` once those in progress are answered."""
+        self.should_exit = True
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone."""
+        yield
+
+
+def _renewable_context(certificate: CertificateSource) -> ssl.SSLContext:
+    """A context that hands each handshake on to the one with the current certificate."""
+    context = certificate.current.context
+
+    def choose(connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext) -> None:
+        connection.context = certificate.current.context
+
+    context.sni_callback = choose
+    return context
+
+
+class _LogHandler(logging.Handler):
+    """Passes what uvicorn says on to the master's log.
+
+    Strangers can cause most of it, as often as they like: one line a second is enough.
+    """
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass one line on; uvicorn's tracebacks are of errors that `Edge` has told already."""
+        self._log.seldom("web server", record.levelno, "Web server: %s", record.getMessage().strip())
+
+
+@contextmanager
+def _logged(log: Log) -> Iterator[None]:
+    """Send uvicorn's log lines to `log` meanwhile."""
+    logger, handler = logging.getLogger(UVICORN_LOGGER), _LogHandler(log)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
