@@ -100,6 +100,10 @@ def test_rate_holds_udp_back(np: Runner, end: str, direction: str) -> None:
         begun = time.monotonic()
         if direction == "up":
             with udp_bound(tunnel.target) as target:
+                # What comes while a session waits for its connection is passed on at once when it has one, and owed.
+                user.send(b"first")
+                bytes_of(target, len(b"first"))
+                begun = time.monotonic()
                 for _ in range(COUNT):
                     user.send(bytes(DATAGRAM))
                 bytes_of(target, COUNT * DATAGRAM)
