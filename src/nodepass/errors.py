@@ -12,6 +12,7 @@
     │   ├── ListenError          an address cannot be bound
     │   ├── DialError            nothing answered at an address
     │   └── SessionError         the tunnel between two peers ended
+    │       └── CertificateError the server shows another certificate than it has told
     └── MasterError              a master cannot do what it was asked to; nothing has changed
         ├── UnknownInstanceError no instance has this ID
         ├── SameUrlError         the URL is the one that it has
@@ -57,11 +58,13 @@ class HandshakeRefused(HandshakeError):  # noqa: N818 - it is an outcome, named 
     Args:
         status: the HTTP status.
         reason: the short text that came with it.
+        date: the server's clock then, in unix seconds, if it told.
     """
 
-    def __init__(self, status: int, reason: str) -> None:
+    def __init__(self, status: int, reason: str, date: float | None = None) -> None:
         self.status = status
         self.reason = reason
+        self.date = date
         super().__init__(f"handshake refused: {status} {reason}".rstrip())
 
 
@@ -87,6 +90,10 @@ class DialError(TunnelError):
 
 class SessionError(TunnelError):
     """The tunnel between two peers ended."""
+
+
+class CertificateError(SessionError):
+    """The server shows another certificate than it has told under the key."""
 
 
 class MasterError(NodePassError):

@@ -17,7 +17,7 @@ from nodepass.errors import ConfigError, NodePassError
 from nodepass.protocol.signals import fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from nodepass.log import Log
 
@@ -186,8 +186,11 @@ class CertificateSource:
         self._files = files
         self._alpn = alpn
 
-    def reload(self) -> bool:
+    def reload(self, announce: Callable[[str], None] = lambda _: None) -> bool:
         """Read the files again, and tell whether there is another certificate now; connections in progress keep theirs.
+
+        Args:
+            announce: called with the fingerprint of another certificate before that is shown to anybody.
 
         Raises:
             ConfigError: the new files are no good; the old certificate is kept.
@@ -197,15 +200,19 @@ class CertificateSource:
         fresh = from_files(*self._files, self._alpn)
         changed = fresh.fingerprint != self.current.fingerprint
         if changed:
+            announce(fresh.fingerprint)
             self.current = fresh
         return changed
 
-    async def keep_current(self, interval: float, log: Log) -> None:
-        """Look every `interval` seconds, for ever, whether the files have been replaced; `log` tells what came of it."""
+    async def keep_current(self, interval: float, log: Log, announce: Callable[[str], None] = lambda _: None) -> None:
+        """Look every `interval` seconds, for ever, whether the files have been replaced; `log` tells what came of it.
+
+        See `reload` for `announce`.
+        """
         while True:
             await asyncio.sleep(interval)
             try:
-                if self.reload():
+                if self.reload(announce):
                     log.info("TLS certificate reloaded: %s", self.current.fingerprint)
             except NodePassError as error:
                 log.error("TLS certificate not reloaded, the old one stays: %s", error)  # noqa: TRY400 - a `Log` writes no tracebacks

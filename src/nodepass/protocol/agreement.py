@@ -7,7 +7,6 @@ from enum import Enum
 from typing import Final
 
 from nodepass.errors import HandshakeError
-from nodepass.protocol.json_object import parse_object
 
 _HIGHEST_MAX: Final = 1_000_000
 
@@ -37,21 +36,18 @@ class Agreement:
     tls: int
     type: int
 
-    def encode(self) -> bytes:
-        """Give the body of the server's answer, newline included."""
-        return f'{{"flow":"{self.flow.value}","max":{self.max},"tls":"{self.tls}","type":"{self.type}"}}\n'.encode()
+    def encode(self, extension: str = "") -> bytes:
+        """Give the body of the server's answer, newline included; with the extension's message, if there is one."""
+        more = f',"extension":"{extension}"' if extension else ""
+        return f'{{"flow":"{self.flow.value}","max":{self.max},"tls":"{self.tls}","type":"{self.type}"{more}}}\n'.encode()
 
     @classmethod
-    def decode(cls, body: bytes) -> Agreement:
-        """Read the body of the server's answer. Unknown members are ignored.
+    def from_members(cls, members: dict[str, object]) -> Agreement:
+        """Read it from the members of the server's answer. Unknown ones are ignored.
 
         Raises:
-            HandshakeError: it is not a JSON object, or one of the four members is missing or out of its range.
+            HandshakeError: one of the four members is missing or out of its range.
         """
-        try:
-            members = parse_object(body)
-        except ValueError as error:
-            raise HandshakeError("the server's answer is not a JSON object") from error
         try:
             flow = Flow(members.get("flow"))
         except ValueError as error:

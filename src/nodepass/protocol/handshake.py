@@ -1,7 +1,7 @@
 r"""The handshake: one HTTP/1.1 request and its answer (wire.md, "Handshake").
 
-The client proves that it has the tunnel key with a bearer token; the server answers with what both will do, the
-`Agreement`.
+The client proves that it has the tunnel key, with a bearer token as v1 does or with the first message of the extension; the
+server answers with what both will do, the `Agreement`, and with the extension's second message if it got the first.
 h11 parses what the other end sends; what we send is written here, so that it is the same to the byte as a v1 peer's.
 
 Server: feed bytes to `ServerHandshake.receive` until it gives a `Verdict`, write `accept()` or `refuse()`, close.
@@ -20,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final
 
@@ -27,6 +28,8 @@ import h11
 
 from nodepass.errors import HandshakeError, HandshakeRefused
 from nodepass.protocol.agreement import Agreement
+from nodepass.protocol.extension import HEADER, VERSION
+from nodepass.protocol.json_object import parse_object
 from nodepass.protocol.tunnel_key import key_bytes
 
 REQUEST_LIMIT: Final = 16 * 1024
@@ -36,6 +39,9 @@ RESPONSE_LIMIT: Final = 64 * 1024
 """Most bytes a response may have, head and body."""
 
 _REASON_LIMIT: Final = 200
+
+_EXTENSION_HEADER: Final = HEADER.lower().encode()
+_EXTENSION_PREFIX: Final = f"{VERSION} ".encode()
 
 
 def bearer_token(key: str) -> str:
@@ -54,10 +60,12 @@ class Verdict:
     Args:
         status: 200 when the request may be accepted, 101 when it asks for a WebSocket, else the status to refuse it with.
         text: the short text of a refusal; empty with 200.
+        extension: the value of the extension's header, if it came: then 200 means no more than that it is to be judged.
     """
 
     status: HTTPStatus
     text: str = ""
+    extension: str = ""
 
     @property
     def accepted(self) -> bool:
@@ -68,7 +76,9 @@ class Verdict:
 _ACCEPTED: Final = Verdict(HTTPStatus.OK)
 _UPGRADE: Final = Verdict(HTTPStatus.SWITCHING_PROTOCOLS)
 _NOT_HTTP: Final = Verdict(HTTPStatus.BAD_REQUEST, "not an HTTP/1.1 request")
-_UNAUTHORIZED: Final = Verdict(HTTPStatus.UNAUTHORIZED, "wrong token")
+UNAUTHORIZED: Final = Verdict(HTTPStatus.UNAUTHORIZED, "wrong token")
+"""What a client hears that does not prove the key, in whatever way it does not."""
+
 _NOT_FOUND: Final = Verdict(HTTPStatus.NOT_FOUND, "not found")
 _NOT_GET: Final = Verdict(HTTPStatus.METHOD_NOT_ALLOWED, "method not allowed")
 _TOO_LARGE: Final = Verdict(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "request too large")
@@ -85,11 +95,13 @@ class ServerHandshake:
 
     Args:
         key: the tunnel key.
+        strict: whether a token does not suffice, so that only the extension opens a session.
         upgrades: whether a request for a WebSocket is one for a pool connection.
     """
 
-    def __init__(self, key: str, *, upgrades: bool = False) -> None:
+    def __init__(self, key: str, *, strict: bool = False, upgrades: bool = False) -> None:
         self._token = bearer_token(key).encode()
+        self._strict = strict
         self._upgrades = upgrades
         self._connection = h11.Connection(h11.SERVER, max_incomplete_event_size=REQUEST_LIMIT)
         self._received = 0
@@ -101,7 +113,8 @@ class ServerHandshake:
         Returns:
             None while the request is not whole, then the verdict: 200; 101 for a WebSocket, with `upgrades`; 400 for
             bytes that are not HTTP, 431 for a request over `REQUEST_LIMIT`, 405 if the method is not GET, 404 if the
-            path is not ``/``, 401 if the token is missing or wrong. Bytes after the request change nothing.
+            path is not ``/``, 401 if the token is missing or wrong and the extension's header is not there. Bytes after
+            the request change nothing.
         """
         # No bytes are not fed, because h11 takes them for the end of the stream.
         if self._verdict is None and data:
@@ -126,21 +139,24 @@ class ServerHandshake:
             return _NOT_GET
         if request.target.partition(b"?")[0] != b"/":
             return _NOT_FOUND
-        credentials = next((value for name, value in request.headers if name == b"authorization"), b"")
-        scheme, _, token = credentials.partition(b" ")
-        if scheme.lower() != b"bearer" or not hmac.compare_digest(token.strip(), self._token):
-            return _UNAUTHORIZED
+        extension = _header(request.headers, _EXTENSION_HEADER)
+        if extension.startswith(_EXTENSION_PREFIX):
+            return Verdict(HTTPStatus.OK, extension=extension.decode("ascii", "replace"))
+        scheme, _, token = _header(request.headers, b"authorization").partition(b" ")
+        if self._strict or scheme.lower() != b"bearer" or not hmac.compare_digest(token.strip(), self._token):
+            return UNAUTHORIZED
         return _ACCEPTED
 
     @staticmethod
-    def accept(agreement: Agreement, date: str) -> bytes:
+    def accept(agreement: Agreement, date: str, extension: str = "") -> bytes:
         """Write the whole answer to a request that is accepted.
 
         Args:
             agreement: what the client is told.
             date: the time as ``email.utils.formatdate(usegmt=True)`` gives it.
+            extension: the second message of the extension, for a client that sent the first.
         """
-        return _response(HTTPStatus.OK, "Content-Type: application/json\r\n", date, agreement.encode())
+        return _response(HTTPStatus.OK, "Content-Type: application/json\r\n", date, agreement.encode(extension))
 
     @staticmethod
     def refuse(status: int, text: str, date: str) -> bytes:
@@ -156,6 +172,10 @@ class ServerHandshake:
         return _response(status, headers, date, f"{text}\n".encode())
 
 
+def _header(headers: h11.Headers, wanted: bytes) -> bytes:
+    return next((value for name, value in headers if name == wanted), b"")
+
+
 def _response(status: HTTPStatus, headers: str, date: str, body: bytes) -> bytes:
     # By hand, since h11 moves and re-cases Connection; nothing in here comes from the other end.
     head = (
@@ -165,23 +185,40 @@ def _response(status: HTTPStatus, headers: str, date: str, body: bytes) -> bytes
     return head.encode("ascii") + body
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the server answers to a request that it accepts.
+
+    Args:
+        agreement: what both will do.
+        extension: the member of the extension, of whatever type; None where there is none.
+    """
+
+    agreement: Agreement
+    extension: object = None
+
+
 class ClientHandshake:
     """The client's side of a handshake. Of no more use once it has raised.
 
     Args:
         host: the server name for the ``Host`` header.
-        key: the tunnel key.
+        token: `bearer_token` of the key; empty sends none.
+        extension: the value of the extension's header; empty sends none.
 
     Raises:
         HandshakeError: ``host`` cannot stand in a header.
     """
 
-    def __init__(self, host: str, key: str) -> None:
+    def __init__(self, host: str, token: str = "", extension: str = "") -> None:
         self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=RESPONSE_LIMIT)
+        headers = [("Host", host)]
+        if token:
+            headers.append(("Authorization", f"Bearer {token}"))
+        if extension:
+            headers.append((HEADER, extension))
         try:
-            request = h11.Request(
-                method="GET", target="/", headers=[("Host", host), ("Authorization", f"Bearer {bearer_token(key)}")]
-            )
+            request = h11.Request(method="GET", target="/", headers=headers)
         except (h11.LocalProtocolError, UnicodeEncodeError) as error:
             raise HandshakeError(f"server name {host!r} cannot stand in a Host header") from error
         head = self._connection.send(request) or b""
@@ -189,31 +226,31 @@ class ClientHandshake:
         self._received = 0
         self._response: h11.Response | None = None
         self._body = bytearray()
-        self._agreement: Agreement | None = None
+        self._answer: Answer | None = None
 
     def request(self) -> bytes:
         """Give the whole request."""
         return self._request
 
-    def receive(self, data: bytes) -> Agreement | None:
+    def receive(self, data: bytes) -> Answer | None:
         """Take the next bytes from the server.
 
         Returns:
-            The agreement once the answer is whole, else None. Bytes after the answer change nothing.
+            What it holds once the answer is whole, else None. Bytes after the answer change nothing.
 
         Raises:
             HandshakeRefused: the server answered with a status other than 200.
             HandshakeError: the bytes are not an HTTP response, are over `RESPONSE_LIMIT`, or hold no agreement.
         """
-        if self._agreement is None and data:
+        if self._answer is None and data:
             piece = data[: RESPONSE_LIMIT - self._received]
             self._received += len(piece)
-            self._agreement = self._feed(piece)
-            if self._agreement is None and self._received == RESPONSE_LIMIT:
+            self._answer = self._feed(piece)
+            if self._answer is None and self._received == RESPONSE_LIMIT:
                 raise self._failure(f"the server's answer is over {RESPONSE_LIMIT} bytes")
-        return self._agreement
+        return self._answer
 
-    def receive_eof(self) -> Agreement:
+    def receive_eof(self) -> Answer:
         """Learn that the server has closed the connection, which ends an answer that does not tell its length.
 
         Raises:
@@ -222,13 +259,13 @@ class ClientHandshake:
         """
         if not self._received:
             raise HandshakeError("the server closed the connection without an answer")
-        if self._agreement is None:
-            self._agreement = self._feed(b"")
-        if self._agreement is None:
+        if self._answer is None:
+            self._answer = self._feed(b"")
+        if self._answer is None:
             raise self._failure("the server closed the connection before its answer was whole")
-        return self._agreement
+        return self._answer
 
-    def _feed(self, data: bytes) -> Agreement | None:
+    def _feed(self, data: bytes) -> Answer | None:
         try:
             self._connection.receive_data(data)
             while True:
@@ -245,11 +282,15 @@ class ClientHandshake:
             # h11 quotes what it was sent, which may be long.
             raise self._failure(f"the server's answer is not HTTP: {one_line(str(error).encode())}") from error
 
-    def _conclude(self) -> Agreement:
+    def _conclude(self) -> Answer:
         refusal = self._refusal()
         if refusal is not None:
             raise refusal
-        return Agreement.decode(bytes(self._body))
+        try:
+            members = parse_object(bytes(self._body))
+        except ValueError as error:
+            raise HandshakeError("the server's answer is not a JSON object") from error
+        return Answer(Agreement.from_members(members), members.get("extension"))
 
     def _failure(self, text: str) -> HandshakeError:
         # A refusal whose text is broken is still a refusal, and says more than how it broke.
@@ -259,7 +300,14 @@ class ClientHandshake:
         if self._response is None or self._response.status_code == HTTPStatus.OK:
             return None
         reason = one_line(bytes(self._body)) or one_line(self._response.reason)
-        return HandshakeRefused(self._response.status_code, reason)
+        return HandshakeRefused(self._response.status_code, reason, _date(self._response.headers))
+
+
+def _date(headers: h11.Headers) -> float | None:
+    try:
+        return parsedate_to_datetime(_header(headers, b"date").decode("ascii")).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def one_line(raw: bytes) -> str:

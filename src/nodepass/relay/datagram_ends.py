@@ -1,10 +1,7 @@
 """The ends of a UDP relay: each gives whole datagrams, and takes whole datagrams.
 
-A user behind a shared listening socket (`UserEnd`), a target behind a connected one (`TargetEnd`), the tunnel (`LinkEnd`).
-What an end cannot take now is dropped, as UDP does, so that memory stays bounded.
-
-v1 writes datagrams into the stream with no boundary (spec: wire.md, User data). `LinkEnd` keeps what boundaries there are:
-one write per datagram, one datagram per read, and with TLS one record each.
+A user behind a shared listening socket (`UserEnd`), a target behind a connected one (`TargetEnd`); the tunnel's are
+`link_ends`. What an end cannot take now is dropped, as UDP does, so that memory stays bounded.
 """
 
 from __future__ import annotations
@@ -15,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from nodepass.log import WARN
 from nodepass.net.udp import UdpSocket
-from nodepass.transport.base import HIGH_WATER
 
 if TYPE_CHECKING:
     import socket
@@ -24,7 +20,6 @@ if TYPE_CHECKING:
 
     from nodepass.log import Log
     from nodepass.net.address import SocketAddress
-    from nodepass.transport.base import Link
 
     class DatagramReceiver(Protocol):
         """Who hears what an end has to tell."""
@@ -34,10 +29,6 @@ if TYPE_CHECKING:
 
         def end_lost(self, error: Exception | None) -> None:
             """The end is gone; nothing more comes from it."""
-
-
-LARGEST_DATAGRAM = 65507
-"""Bytes of payload that fit into one UDP datagram over IPv4."""
 
 
 class DatagramEnd(ABC):
@@ -184,69 +175,6 @@ class TargetEnd(DatagramEnd):
             self._log.seldom("udp refused", WARN, "UDP: target: %s", error.strerror)
         else:
             self._refused(error)
-
-
-class LinkEnd(DatagramEnd):
-    """The tunnel: datagrams written into a link one by one, each read taken for one."""
-
-    __slots__ = ("_early", "_ended", "_largest", "_link", "_log")
-
-    def __init__(self, link: Link, largest: int, log: Log, early: bytes = b"", *, ended: bool = False) -> None:
-        self._link = link
-        self._log = log
-        self._largest = min(largest, LARGEST_DATAGRAM)
-        self._early = early
-        self._ended = ended
-        link.coalesce = False
-
-    def start(self, receiver: DatagramReceiver) -> None:
-        self.receiver = receiver
-        self._link.attach(self)
-        if self._early:
-            self.data_received(memoryview(self._early))
-            self._early = b""
-        if self._ended:
-            self.eof_received()
-
-    def send(self, datagram: bytes | memoryview) -> bool:
-        if self._link.unsent > HIGH_WATER:
-            return False
-        record_size = self._link.record_size
-        if record_size is not None and len(datagram) > record_size:
-            # The other end takes each record for a datagram: it would come out in pieces.
-            self._log.seldom(
-                "udp record", WARN, "UDP: dropped a datagram of %d bytes: over TLS, %d fit", len(datagram), record_size
-            )
-            return False
-        self._link.write(datagram)
-        return True
-
-    def pause(self) -> None:
-        self._link.pause_reading()
-
-    def resume(self) -> None:
-        self._link.resume_reading()
-
-    def close(self) -> None:
-        self._link.close()
-
-    # As the link's receiver.
-
-    def data_received(self, data: memoryview) -> None:
-        for start in range(0, len(data), self._largest):
-            self.receiver.datagram_received(data[start : start + self._largest])
-
-    def eof_received(self) -> None:
-        self.receiver.end_lost(None)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self.receiver.end_lost(error)
-
-    def pause_writing(self) -> None:
-        """Nothing to stop: `send` drops while there is no room."""
-
-    def resume_writing(self) -> None:
-        """See `pause_writing`."""
 
 
 def too_large(log: Log, side: str, address: SocketAddress, largest: int) -> None:

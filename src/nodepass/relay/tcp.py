@@ -180,14 +180,14 @@ class TcpRelay:
         if ended:
             self._from_far.eof_received()
 
-    def start_sniffing(self, sniffer: Sniffer, refused: Callable[[Verdict], None]) -> None:
-        """Begin to pass bytes, and break the relay if the user's first ones are of a refused protocol."""
+    def start_sniffing(self, sniffer: Sniffer, refused: Callable[[Verdict], None], early: bytes) -> None:
+        """The same, but break the relay if the user's first bytes are of a refused protocol."""
 
         def refuse(verdict: Verdict) -> None:
             refused(verdict)
             self.abort()
 
-        self.far.attach(self._from_far)
+        self.start(early)
         self.near.attach(SniffedFlow(self._from_near, sniffer, refuse))
 
     def close(self) -> None:

@@ -160,6 +160,9 @@ class Link(ABC):
     def abort(self) -> None:
         """Close at once, so that the other side sees a broken stream."""
 
+    def vouch(self) -> None:
+        """Tell what carries this link that the other side has proved who it is, and is no stranger any more."""
+
 
 class Carriers:
     """What dialers and acceptors have in common, whose connections may carry several links each.
@@ -191,14 +194,21 @@ class Dialer(Carriers, ABC):
         """
 
 
+class Taker(Protocol):
+    """Who takes the pool connections that have come to a server."""
+
+    def __call__(self, link: Link, early: bytes = b"") -> None:
+        """Take one, with all said that its transport says before the ID; `early` are bytes that were read from it."""
+
+
 class Acceptor(Carriers, ABC):
     """Makes pool connections of one transport, on the server's side, of what comes to the tunnel's TCP port.
 
     What it makes it gives to whoever it was made for, once a connection has said all that comes before its ID.
     """
 
-    server_first: ClassVar[bool] = False
-    """Whether the server sends the ID before the client has said anything, where there is no TLS."""
+    bare: ClassVar[bool] = False
+    """Whether nothing comes before the ID, or a client's proof, where there is no TLS."""
 
     @abstractmethod
     def accept(self, lower: Link, early: bytes) -> None:

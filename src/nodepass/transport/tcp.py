@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nodepass.net.address import Address
     from nodepass.net.certificates import ClientTls
     from nodepass.net.dial import LocalAddress
-    from nodepass.transport.base import Link
+    from nodepass.transport.base import Link, Taker
     from nodepass.transport.socket_link import Shared
 
 
@@ -44,20 +44,20 @@ class TcpDialer(Dialer):
 
 
 class TcpAcceptor(Acceptor):
-    """Takes every connection for a pool connection: the server speaks first on it, with the ID.
+    """Takes every connection for a pool connection.
 
     Args:
         accepted: called with each.
     """
 
-    server_first = True
+    bare = True
 
-    def __init__(self, accepted: Callable[[Link], None]) -> None:
+    def __init__(self, accepted: Taker) -> None:
         self._accepted = accepted
 
     def accept(self, lower: Link, early: bytes) -> None:
-        """See `Acceptor`: nothing comes before the ID."""
-        self._accepted(lower)
+        """See `Acceptor`."""
+        self._accepted(lower, early)
 
 
 class _Opening:

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 from nodepass.config import PoolTransport, RunMode, TlsMode
 from nodepass.errors import DialError, ListenError, SessionError
 from nodepass.policy.scaling import PoolScaling
-from nodepass.protocol.agreement import Agreement, Flow
+from nodepass.protocol.agreement import Flow
 from nodepass.protocol.conn_id import CONTROL, ConnectionId
 from nodepass.protocol.signals import SignalCodec
+from nodepass.tunnel.credentials import Credentials
+from nodepass.tunnel.dialect import Dialect
 from nodepass.tunnel.egress import Egress
 from nodepass.tunnel.filler import Filler
 from nodepass.tunnel.forward import Forwarder
-from nodepass.tunnel.handshake import shake_hands
+from nodepass.tunnel.meeting import Introduction
 from nodepass.tunnel.ports import UserPorts, bind_for_users
 from nodepass.tunnel.session import Session, SessionOwner
 from nodepass.tunnel.switchboard import Switchboard
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
     import logging
 
     from nodepass.config import ClientConfig, Tunables
-    from nodepass.net.address import Address
     from nodepass.transport.base import Dialer, Link
+    from nodepass.tunnel.meeting import Meeting
     from nodepass.tunnel.pool import PooledLink
 
 TRUST = {TlsMode.NONE: Trust.PLAIN, TlsMode.SELF_SIGNED: Trust.UNKNOWN, TlsMode.FILES: Trust.CERTIFIED}
@@ -55,6 +57,8 @@ class Client(Forwarder, SessionOwner):
         super().__init__(url, tunables=tunables, logger=logger)
         self._codec = SignalCodec(self.config.secret.reveal())
         self._run_mode = self.config.mode
+        self._introduction: Introduction
+        self._credentials: Credentials | None = None
         self._session: Session | None = None
         self._filler: Filler | None = None
         self._dialer: Dialer | None = None
@@ -68,6 +72,7 @@ class Client(Forwarder, SessionOwner):
     def _prepare(self) -> None:
         super()._prepare()
         self._switchboard = Switchboard(self._resources)
+        self._introduction = Introduction(self.config, self._resources)
 
     async def _run(self) -> None:
         if self._run_mode is not RunMode.FORWARD_OR_DUAL_END:
@@ -95,10 +100,10 @@ class Client(Forwarder, SessionOwner):
         """One session with the server, from the handshake to its end, which it raises."""
         self._warn_of_default_key()
         self._log.info("Shaking hands with the server at %s", self.config.tunnel)
-        agreement, server = await shake_hands(self.config, self._resources)
-        self._log.info("The server decides: %s", agreement.encode().decode().rstrip())
-        await self._adopt_flow(agreement.flow)
-        session = self._session = self._begin_session(agreement, server)
+        meeting = await self._introduction.meet()
+        self._log.info("The server decides: %s", meeting.agreement.encode().decode().rstrip())
+        await self._adopt_flow(meeting.agreement.flow)
+        session = self._session = self._begin_session(meeting)
         self._is_ready.set()
         # Shielded: a client that is stopped ends the session itself, later.
         raise await asyncio.shield(session.ended)
@@ -117,11 +122,16 @@ class Client(Forwarder, SessionOwner):
         elif flow is Flow.REVERSE and self._targets is None:
             self._targets = Targets(self.config, self._resources)
 
-    def _begin_session(self, agreement: Agreement, server: Address) -> Session:
+    def _begin_session(self, meeting: Meeting) -> Session:
+        agreement = meeting.agreement
+        trust = TRUST[tls_of(PoolTransport(agreement.type), TlsMode(agreement.tls))]
+        dialect = Dialect.v1(self._codec)
+        if meeting.terms is not None and meeting.keys is not None:
+            dialect = Dialect.extended(self._codec, meeting.keys, meeting.terms.features)
         session = Session(
-            server,
-            self._codec,
-            trust=TRUST[tls_of(PoolTransport(agreement.type), TlsMode(agreement.tls))],
+            meeting.server,
+            dialect,
+            trust=Trust.PLAIN if dialect.pins else trust,
             egress=Egress(self.config, self._targets, self._resources) if self._targets is not None else None,
             owner=self,
             resources=self._resources,
@@ -131,13 +141,16 @@ class Client(Forwarder, SessionOwner):
         scaling = PoolScaling(self.config.min, agreement.max, tunables.min_pool_interval, tunables.max_pool_interval)
         # That of the session before may still be sending what is left, which nobody waits for any more.
         self._abort()
-        dialer = self._dialer = make_dialer(agreement, self.config, server, self._resources)
-        self._filler = Filler(session.pool, scaling, dialer, self._resources, self._identified, self._distrust)
+        self._credentials = Credentials(meeting)
+        dialer = self._dialer = make_dialer(agreement, self.config, meeting.server, self._resources)
+        self._filler = Filler(
+            session.pool, scaling, dialer, self._resources, self._credentials.show, self._identified, self._distrust
+        )
         self._filler.refill()
         return session
 
     def _distrust(self, error: Exception) -> None:
-        """The server's certificate does not verify: no other connection of this session would fare better."""
+        """The server's certificate is not what it must be: no other connection of this session would fare better."""
         if self._session is not None:
             self._session.end(SessionError(f"the server's certificate is not trusted: {error}"))
 
@@ -200,6 +213,11 @@ class Client(Forwarder, SessionOwner):
     def idle_spoke(self, pooled: PooledLink) -> bool:
         """See `SessionOwner`: a server that takes in users may send their bytes before it names the connection."""
         return self._flow is Flow.REVERSE
+
+    def certificate_announced(self, fingerprint: str) -> None:
+        """See `SessionOwner`."""
+        if self._credentials is not None:
+            self._credentials.trust(fingerprint)
 
     def session_ready(self, session: Session) -> None:
         self._log.info("Session with the server at %s is ready", session.peer)

@@ -1,7 +1,7 @@
 """The control channel: signals over one link, and the heartbeat that tells whether the peer is there.
 
-What always holds: a line that does not decode is logged and skipped; a line without end is cut off at a limit; after three
-report intervals without a line the peer is dead; `closed` is called once, and nothing comes after it.
+What always holds: a line that does not decode is logged and skipped, and is no sign of life; a line without end is cut off
+at a limit; three report intervals after the last line the peer is dead; `closed` is called once, and nothing comes after it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from nodepass.protocol.signals import Action, LineSplitter, Overlong, Signal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nodepass.protocol.signals import SignalCodec
+    from nodepass.protocol.signals import Codec
     from nodepass.transport.base import Link
     from nodepass.tunnel.resources import Resources
 
@@ -40,7 +40,7 @@ class Control:
     def __init__(
         self,
         link: Link,
-        codec: SignalCodec,
+        codec: Codec,
         resources: Resources,
         *,
         received: Callable[[Signal], None],
@@ -60,6 +60,7 @@ class Control:
         self._splitter = LineSplitter()
         self._heard = self._pinged = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
+        self._silence = self._loop.call_later(SILENT_INTERVALS * self._interval, self._listen)
         self._proofs: list[Callable[[], None]] = []
         self.ping = 0.0
         """Seconds between the last ping and its pong."""
@@ -87,14 +88,20 @@ class Control:
         self._closed = None
         if self._timer is not None:
             self._timer.cancel()
+        self._silence.cancel()
         self._link.close()
 
+    def _listen(self) -> None:
+        """The time has passed in which something must have been heard."""
+        patience = SILENT_INTERVALS * self._interval
+        left = self._heard + patience - self._loop.time()
+        if left > 0:
+            self._silence = self._loop.call_later(left, self._listen)
+        else:
+            self._end(f"nothing was heard on the control channel for {patience:g} s")
+
     def _beat(self) -> None:
-        """Once every report interval: is the peer there? Then ping it."""
-        silent = self._loop.time() - self._heard
-        if silent >= SILENT_INTERVALS * self._interval:
-            self._end(f"nothing was heard on the control channel for {silent:.0f} s")
-            return
+        """Once every report interval: ask the peer for a sign of life."""
         self._pinged = self._loop.time()
         self._timer = self._loop.call_later(self._interval, self._beat)
         self.send(Signal(Action.PING))
@@ -109,7 +116,6 @@ class Control:
 
     def data_received(self, data: memoryview) -> None:
         for line in self._splitter.feed(bytes(data)):
-            self._heard = self._loop.time()
             if isinstance(line, Overlong):
                 self._log.seldom("control", WARN, "Control channel: skipped a line of over %d bytes", line.limit)
                 continue
@@ -118,6 +124,7 @@ class Control:
             except SignalError as error:
                 self._log.seldom("control", WARN, "Control channel: skipped a line: %s", error)
                 continue
+            self._heard = self._loop.time()
             self._handle(signal)
             if self._closed is None:
                 return

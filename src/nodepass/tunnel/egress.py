@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 from nodepass.log import DEBUG, ERROR, WARN
 from nodepass.net.address import parse
+from nodepass.protocol.launch import CONFIRMED, REFUSED
 from nodepass.protocol.signals import Action
-from nodepass.relay.datagram_ends import LinkEnd
 from nodepass.relay.tcp import TcpRelay
 from nodepass.relay.udp import UdpRelay
 
 if TYPE_CHECKING:
     from nodepass.config import ClientConfig, ServerConfig
     from nodepass.net.address import Address
+    from nodepass.protocol.conn_id import ConnectionId
     from nodepass.protocol.signals import Signal
     from nodepass.relay.datagram_ends import DatagramEnd
     from nodepass.transport.base import Link
@@ -45,7 +46,16 @@ class Egress:
         if session.pool.waiting >= self._resources.tunables.semaphore_limit:
             self._resources.log.seldom("signals", WARN, "Too many signals wait for their connection: one is dropped")
             return
-        _Service(session, signal, self._targets, self._resources, refuse=signal.action in self._refused)
+        service = _Service(session, signal, self._targets, self._resources)
+        service.find_connection(signal.id, refuse=signal.action in self._refused)
+
+    def serve_on(self, session: Session, pooled: PooledLink, signal: Signal) -> None:
+        """Serve one user on the connection that brought its signal (`inband`)."""
+        service = _Service(session, signal, self._targets, self._resources)
+        if signal.action in self._refused:
+            service.refuse(pooled)
+        else:
+            service.begin(pooled)
 
 
 class _Service:
@@ -53,27 +63,39 @@ class _Service:
 
     __slots__ = ("_attempt", "_pooled", "_remote", "_resources", "_session", "_targets", "_udp")
 
-    def __init__(self, session: Session, signal: Signal, targets: Targets, resources: Resources, *, refuse: bool) -> None:
+    def __init__(self, session: Session, signal: Signal, targets: Targets, resources: Resources) -> None:
         self._session = session
         self._targets = targets
         self._resources = resources
         self._udp = signal.action is Action.UDP
         self._remote: Address = parse(signal.remote)
-        session.pool.outgoing_get(
-            signal.id, resources.tunables.pool_get_timeout, self._refuse if refuse else self._on_connection
-        )
 
-    def _refuse(self, pooled: PooledLink | None) -> None:
-        if pooled is not None:
+    def find_connection(self, connection_id: ConnectionId, *, refuse: bool) -> None:
+        """Wait for the connection that the signal names."""
+        timeout = self._resources.tunables.pool_get_timeout
+        self._session.pool.outgoing_get(connection_id, timeout, self.refuse if refuse else self._on_connection)
+
+    def refuse(self, pooled: PooledLink | None) -> None:
+        """Let the user's end of the tunnel know, as far as it understands, that no target is reached."""
+        if pooled is None:
+            return
+        if self._session.dialect.confirms and not self._udp:
+            pooled.link.write(REFUSED)
+            pooled.link.break_off()
+        else:
             pooled.link.abort()
 
     def _on_connection(self, pooled: PooledLink | None) -> None:
         if pooled is None:
             self._resources.log.seldom("no connection", ERROR, "No pool connection for the user at %s", self._remote)
             return
+        self.begin(pooled)
+
+    def begin(self, pooled: PooledLink) -> None:
+        """Look for a target for this connection."""
         if not self._resources.meter.begin(udp=self._udp):
             self._resources.log.seldom("slot", WARN, "All slots are taken: refused the user at %s", self._remote)
-            pooled.link.abort()
+            self.refuse(pooled)
             return
         self._pooled = pooled
         self._session.relays.add(self)
@@ -97,7 +119,7 @@ class _Service:
     def _on_failure(self, error: Exception) -> None:
         self._resources.log.seldom("target", ERROR, "No target for the user at %s: %s", self._remote, error)
         self._hand_over()
-        self._pooled.link.abort()
+        self.refuse(self._pooled)
         self._end()
 
     def _hand_over(self) -> None:
@@ -105,18 +127,18 @@ class _Service:
         self._session.relays.discard(self)
         self._pooled.lost = None
 
-    def _on_target(self, target: Link, _: set[Relay]) -> None:
+    def _on_target(self, way: Way) -> None:
         self._hand_over()
-        relay = TcpRelay(target, self._pooled.link, self._resources.meter, self._on_tcp_end)
+        if self._session.dialect.confirms:
+            self._pooled.link.write(CONFIRMED)
+        relay = TcpRelay(way.link, self._pooled.link, self._resources.meter, self._on_tcp_end)
         self._session.relays.add(relay)
         relay.start(self._pooled.early, ended=self._pooled.ended)
 
     def _on_datagram_target(self, target: DatagramEnd, _: set[Relay]) -> None:
         self._hand_over()
-        tunables = self._resources.tunables
-        pooled, size = self._pooled, tunables.udp_data_buf_size
-        far = LinkEnd(pooled.link, size, self._resources.log, pooled.early, ended=pooled.ended)
-        relay = UdpRelay(target, far, self._resources.meter, tunables.udp_read_timeout, self._on_udp_end)
+        far, timeout = self._session.datagrams(self._pooled), self._resources.tunables.udp_read_timeout
+        relay = UdpRelay(target, far, self._resources.meter, timeout, self._on_udp_end)
         self._session.relays.add(relay)
         relay.start()
 

@@ -12,7 +12,7 @@ import asyncio
 import ssl
 from typing import TYPE_CHECKING
 
-from nodepass.errors import DialError
+from nodepass.errors import CertificateError, DialError
 from nodepass.log import WARN
 from nodepass.protocol import conn_id
 
@@ -36,6 +36,7 @@ class Filler:
         scaling: how many connections to keep.
         dialer: opens one.
         resources: of the instance.
+        introduce: says on a new connection whose it is; raises `CertificateError` where it may not be used.
         identified: called with each new connection, its ID, and the bytes that came right behind the ID.
         distrusted: called when a server's certificate does not verify.
     """
@@ -46,6 +47,7 @@ class Filler:
         scaling: PoolScaling,
         dialer: Dialer,
         resources: Resources,
+        introduce: Callable[[Link], None],
         identified: Callable[[ConnectionId, Link, bytes], None],
         distrusted: Callable[[Exception], None],
     ) -> None:
@@ -56,6 +58,7 @@ class Filler:
         self._log = resources.log
         self._timeout = resources.tunables.handshake_timeout
         self._identified = identified
+        self.introduce = introduce
         self._distrusted = distrusted
         self._opening: set[_Opening] = set()
         self._created = 0
@@ -119,7 +122,7 @@ class Filler:
         """A connection could not be opened."""
         self._opening.discard(opening)
         self._backing_off = self._failing = True
-        if isinstance(error, ssl.SSLCertVerificationError):
+        if isinstance(error, (ssl.SSLCertVerificationError, CertificateError)):
             self._distrusted(error)
             return
         if self._just_begun:
@@ -151,6 +154,12 @@ class _Opening:
             link.abort()
 
     def _on_link(self, link: Link) -> None:
+        try:
+            self._filler.introduce(link)
+        except CertificateError as error:
+            link.abort()
+            self._on_failure(error)
+            return
         self._link = link
         link.attach(self)
 

@@ -1,33 +1,21 @@
-"""The handshake over a socket: the bytes are `protocol.handshake`'s, the waiting is here.
+"""The server's side of a handshake over a link: the bytes are `protocol.handshake`'s, the waiting is here.
 
-The server answers each request in a connection of its own and goes on waiting, whatever came. The client asks once.
+Each request is answered in a connection of its own, whatever came; what to answer is the `Doorkeeper`'s to say.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ssl
 from email.utils import formatdate
 from typing import TYPE_CHECKING
-
-from nodepass.errors import DialError, HandshakeError
-from nodepass.net.address import Address
-from nodepass.protocol.handshake import ClientHandshake
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from http import HTTPStatus
 
-    from nodepass.config import ClientConfig
     from nodepass.protocol.agreement import Agreement
     from nodepass.protocol.handshake import ServerHandshake, Verdict
     from nodepass.transport.base import Link
-    from nodepass.tunnel.resources import Resources
-
-HTTPS_PORT = 443
-"""A client that dials this port finds a reverse proxy in front of the server, and speaks https to it (spec: wire.md)."""
-
-READ_SIZE = 16 * 1024
 
 
 class HandshakeReceiver:
@@ -59,9 +47,9 @@ class HandshakeReceiver:
         self._timer = asyncio.get_running_loop().call_later(timeout, link.abort)
         link.attach(self)
 
-    def accept(self, agreement: Agreement) -> None:
-        """Answer 200 with what has been agreed on."""
-        self._answer(self._handshake.accept(agreement, formatdate(usegmt=True)))
+    def accept(self, agreement: Agreement, extension: str = "") -> None:
+        """Answer 200 with what has been agreed on, and the extension's message for a client that has it."""
+        self._answer(self._handshake.accept(agreement, formatdate(usegmt=True), extension))
 
     def refuse(self, status: HTTPStatus, text: str) -> None:
         """Answer with an error."""
@@ -105,47 +93,3 @@ class HandshakeReceiver:
 
     def resume_writing(self) -> None:
         """The answer is short."""
-
-
-async def shake_hands(config: ClientConfig, resources: Resources) -> tuple[Agreement, Address]:
-    """Ask the server for a session: what it decides, and the address at which it was found.
-
-    Pool connections must go to the same address: the server knows its client by where it comes from.
-
-    Raises:
-        DialError: the server cannot be reached or does not answer in time.
-        HandshakeError: it answered something else than an agreement; `HandshakeRefused` if it refused.
-    """
-    host = config.tunnel.host or "localhost"
-    timeout = resources.tunables.handshake_timeout
-    failure = DialError(f"cannot resolve {host}")
-    for ip in await resources.resolver.resolve(host):
-        address = Address(ip, config.tunnel.port)
-        try:
-            async with asyncio.timeout(timeout):
-                return await _ask(config, address, host), address
-        except TimeoutError:
-            failure = DialError(f"the server at {address} did not answer within {timeout:g} s")
-        except ssl.SSLError as error:
-            failure = DialError(f"TLS with the server at {address}: {error.reason or error}")
-        except OSError as error:
-            failure = DialError(f"cannot connect to the server at {address}: {error.strerror or error}")
-    raise failure
-
-
-async def _ask(config: ClientConfig, address: Address, host: str) -> Agreement:
-    tls = ssl.create_default_context() if config.tunnel.port == HTTPS_PORT else None
-    name = (config.sni or host) if tls is not None else None
-    reader, writer = await asyncio.open_connection(address.ip, address.port, ssl=tls, server_hostname=name)
-    try:
-        handshake = ClientHandshake(config.server_name, config.secret.reveal())
-        writer.write(handshake.request())
-        while data := await reader.read(READ_SIZE):
-            agreement = handshake.receive(data)
-            if agreement is not None:
-                return agreement
-        return handshake.receive_eof()
-    except ConnectionError as error:
-        raise HandshakeError(f"the server broke the handshake off: {error.strerror or error}") from error
-    finally:
-        writer.close()

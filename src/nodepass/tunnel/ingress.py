@@ -14,10 +14,12 @@ from nodepass.net.listen import TcpListener
 from nodepass.net.peek import Peek
 from nodepass.protocol.proxy_header import V2_LIMIT, ProxyHeaderParser
 from nodepass.protocol.sniff import Sniffer
+from nodepass.relay.joining import Joining
 from nodepass.relay.tcp import TcpRelay
 from nodepass.transport.tcp_link import TcpLink
 from nodepass.transport.tls_link import TlsLink
 from nodepass.tunnel.admission import Admission
+from nodepass.tunnel.upstream import Failure
 
 if TYPE_CHECKING:
     import socket
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from nodepass.protocol.sniff import Verdict
     from nodepass.transport.base import Link
     from nodepass.tunnel.resources import Resources
-    from nodepass.tunnel.upstream import Relay, Upstream
+    from nodepass.tunnel.upstream import Relay, Upstream, Way
 
 
 class TcpIngress:
@@ -131,42 +133,89 @@ class TcpIngress:
         if self._block:
             block = self._block
             sniffer = Sniffer(socks=Blocked.SOCKS in block, http=Blocked.HTTP in block, tls=Blocked.TLS in block)
-        user = _TcpUser(near, sniffer, self._resources)
-        self._upstream.open_tcp(near.remote, user.opened, user.failed)
+        _TcpUser(near, sniffer, self._upstream, self._resources).look_for_way()
 
 
 class _TcpUser:
     """One user that has been admitted, from the search for a way on to the end of its relay."""
 
-    __slots__ = ("_near", "_relays", "_resources", "_sniffer")
+    __slots__ = ("_failed", "_gone", "_joining", "_near", "_relays", "_resources", "_sniffer", "_upstream")
 
-    def __init__(self, near: Link, sniffer: Sniffer | None, resources: Resources) -> None:
+    def __init__(self, near: Link, sniffer: Sniffer | None, upstream: Upstream, resources: Resources) -> None:
         self._near = near
         self._sniffer = sniffer
+        self._upstream = upstream
         self._resources = resources
+        self._joining: Joining | None = None
+        self._failed: dict[object, Failure] = {}
+        self._gone = False
         self._relays: set[Relay] = set()
 
-    def opened(self, far: Link, relays: set[Relay]) -> None:
-        """There is a way on."""
-        self._relays = relays
-        relay = TcpRelay(self._near, far, self._resources.meter, self._ended)
-        relays.add(relay)
-        if self._sniffer is None:
-            relay.start()
-        else:
-            relay.start_sniffing(self._sniffer, self._blocked)
+    def look_for_way(self) -> None:
+        """Ask for one through none of the carriers that have failed this user."""
+        self._upstream.open_tcp(self._near.remote, self._opened, self._no_way, self._failed)
 
-    def failed(self, error: Exception) -> None:
-        """There is none."""
+    def _opened(self, way: Way) -> None:
+        """There is a way on."""
+        if self._gone:
+            way.link.abort()
+            return
+        self._relays = way.relays
+        if not way.to_be_confirmed:
+            self._start(way.link, b"")
+            return
+        if self._joining is None:
+            self._joining = Joining(self._near, self._sniffer, self._resources.meter, self._user_lost, self._blocked)
+        way.relays.add(self._joining)
+        self._joining.go(
+            way.link,
+            confirmed=lambda early: self._confirmed(way, early),
+            failed=lambda refused: self._way_failed(way, Failure.REFUSED if refused else Failure.BROKEN),
+        )
+
+    def _confirmed(self, way: Way, early: bytes) -> None:
+        """The other end has reached a target."""
+        if self._joining is not None:
+            way.relays.discard(self._joining)
+            self._sniffer = self._joining.sniffer
+        self._start(way.link, early)
+
+    def _way_failed(self, way: Way, failure: Failure) -> None:
+        """It ended before the other end had reached a target: no target has heard of the user."""
+        if self._joining is not None:
+            way.relays.discard(self._joining)
+        self._failed[way.carrier] = failure
+        self.look_for_way()
+
+    def _start(self, far: Link, early: bytes) -> None:
+        relay = TcpRelay(self._near, far, self._resources.meter, self._ended)
+        self._relays.add(relay)
+        if self._sniffer is None:
+            relay.start(early)
+        else:
+            relay.start_sniffing(self._sniffer, self._blocked, early)
+
+    def _no_way(self, error: Exception) -> None:
         self._resources.log.seldom("no way", WARN, "Refused the user at %s: %s", self._near.remote, error)
         self._near.abort()
-        self._resources.meter.end(udp=False)
+        if self._joining is None:
+            self._resources.meter.end(udp=False)
+
+    def _user_lost(self, error: Exception | None) -> None:
+        """The user has gone before a target was reached, or was sent away."""
+        self._gone = True
+        if self._joining is not None:
+            self._relays.discard(self._joining)
+        self._log_end(error)
 
     def _blocked(self, verdict: Verdict) -> None:
         self._resources.log.seldom("blocked", WARN, "Blocked %s from %s", verdict.name, self._near.remote)
 
     def _ended(self, relay: TcpRelay, error: Exception | None) -> None:
         self._relays.discard(relay)
+        self._log_end(error)
+
+    def _log_end(self, error: Exception | None) -> None:
         self._resources.meter.end(udp=False)
         if self._resources.log.shows(DEBUG):
             self._resources.log.debug("Exchange complete: %s: %s", self._near.remote, error or "ended")

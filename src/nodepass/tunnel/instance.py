@@ -28,7 +28,7 @@ from nodepass.tunnel.resources import Resources, make_resources
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
     from types import TracebackType
 
     from nodepass.net.certificates import CertificateSource
@@ -323,9 +323,12 @@ class Instance(ABC, Generic[ConfigT]):
             self._warned = True
             self._log.warning("The URL has no key: anyone can derive the one in use from the tunnel port")
 
-    def _keep_current(self, certificate: CertificateSource) -> None:
-        """Serve the certificate's files as they are from now on: they are read again every NP_RELOAD_INTERVAL."""
-        renewal = certificate.keep_current(self._tunables.reload_interval, self._log)
+    def _keep_current(self, certificate: CertificateSource, announce: Callable[[str], None] = lambda _: None) -> None:
+        """Serve the certificate's files as they are from now on: they are read again every NP_RELOAD_INTERVAL.
+
+        The fingerprint of another certificate is announced before that is shown.
+        """
+        renewal = certificate.keep_current(self._tunables.reload_interval, self._log, announce)
         self._resources.tasks.start(renewal, "certificate reload")
 
     def _log_checkpoint(self) -> None:

@@ -5,8 +5,9 @@ The same for every transport and for both ends; who opens them and who assigns t
 What always holds:
 
 - An idle link is watched: one that breaks, ends, or speaks out of turn is dropped before a user gets it.
-- At the egress, a user's first bytes, and even their end, may come before the signal that names their connection. Such a
-  connection is no longer idle: it is kept, with one read's worth of bytes, for as long as a signal may take.
+- At the egress of a v1 session, a user's first bytes, and even their end, may come before the signal that names their
+  connection. Such a connection is no longer idle: it is kept, with one read's worth of bytes, for as long as a signal may
+  take. With `inband` the signal stands in front of these bytes, and what else is said is out of turn.
 - A connection is given out once. `incoming_get` gives the freshest; `outgoing_get` waits for one that is not here yet.
 """
 
@@ -15,10 +16,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from nodepass.errors import SignalError
+from nodepass.protocol.launch import LaunchReader
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nodepass.protocol.conn_id import ConnectionId
+    from nodepass.protocol.signals import Signal
     from nodepass.transport.base import Link
 
 
@@ -31,7 +36,7 @@ class PooledLink:
         early: what has been read from it.
     """
 
-    __slots__ = ("_pool", "early", "ended", "id", "link", "lost")
+    __slots__ = ("_pool", "_reader", "early", "ended", "id", "link", "lost")
 
     def __init__(self, pool: Pool, connection_id: ConnectionId, link: Link, early: bytes) -> None:
         self._pool = pool
@@ -40,6 +45,7 @@ class PooledLink:
         self.early = early
         self.ended = False
         self.lost: Callable[[], None] | None = None
+        self._reader: LaunchReader | None = None
         # One record at a time, should these turn out to be datagrams.
         link.coalesce = False
 
@@ -56,6 +62,20 @@ class PooledLink:
         self._pool.link_lost(self)
         if self.lost is not None:
             self.lost()
+
+    def launch(self) -> Signal | None:
+        """What stands in front of what has been read, which is taken off; None while it is not whole.
+
+        Raises:
+            SignalError: it is none.
+        """
+        self._reader = self._reader or LaunchReader()
+        early, self.early = self.early, b""
+        found = self._reader.feed(early)
+        if found is None:
+            return None
+        signal, self.early = found
+        return signal
 
     def pause_writing(self) -> None:
         """Nothing is written while idle."""
@@ -82,6 +102,7 @@ class Pool:
         taken: called after one went out or was dropped.
         spoke: called when an idle connection speaks or ends; False: that is out of turn, drop it.
         patience: seconds to keep one that spoke until its signal comes.
+        launched: with `inband`, at the egress, called with a connection that carries a user from now on, and its signal.
     """
 
     def __init__(
@@ -90,12 +111,14 @@ class Pool:
         taken: Callable[[], None],
         spoke: Callable[[PooledLink], bool],
         patience: float,
+        launched: Callable[[PooledLink, Signal], None] | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._added = added
         self._taken = taken
         self._spoke = spoke
         self._patience = patience
+        self._launched = launched
         self._idle: dict[ConnectionId, PooledLink] = {}
         self._early: dict[ConnectionId, PooledLink] = {}
         self._waiters: dict[ConnectionId, _Waiter] = {}
@@ -196,11 +219,40 @@ class Pool:
 
     def spoke_early(self, pooled: PooledLink) -> None:
         """A connection speaks or ends before it carries a user."""
-        if pooled.id not in self._idle:
+        if self._launched is not None:
+            self._read_launch(pooled, self._launched)
+        elif pooled.id not in self._idle:
             return
-        if not self._spoke(pooled):
+        elif self._spoke(pooled):
+            self._keep(pooled)
+        else:
+            pooled.link.abort()
+
+    def _read_launch(self, pooled: PooledLink, launched: Callable[[PooledLink, Signal], None]) -> None:
+        """What is said is a launch signal, or the beginning of one; a user's end may follow it at once."""
+        if pooled.id not in self:
+            return
+        try:
+            signal = pooled.launch()
+        except SignalError:
+            self.add_error()
             pooled.link.abort()
             return
+        if signal is None:
+            if pooled.id in self._idle:
+                self._keep(pooled)
+            if pooled.ended:
+                pooled.link.abort()
+            else:
+                pooled.link.resume_reading()
+            return
+        self._early.pop(pooled.id, None)
+        if self._idle.pop(pooled.id, None) is not None:
+            self._count_taken()
+        launched(pooled, signal)
+
+    def _keep(self, pooled: PooledLink) -> None:
+        """It is idle no more, and waits for its signal."""
         del self._idle[pooled.id]
         self._early[pooled.id] = pooled
         self._count_taken()

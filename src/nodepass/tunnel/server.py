@@ -1,6 +1,8 @@
 """The server: listens on the tunnel address, and holds a session with each client that knows the key.
 
-A session is known by the address of its client (spec: wire.md): each address has one at a time.
+Which session a connection belongs to is the `Gate`'s matter. A client of this project that comes back takes the place of its
+session before. A v1 client cannot be told from another at its address: one that comes while the session there gives signs of
+life is refused.
 
 Which end takes in users is decided once, when the server first binds; a session that ends leaves the ports open.
 """
@@ -17,14 +19,20 @@ from nodepass.errors import ConfigError, ListenError, SessionError
 from nodepass.log import WARN
 from nodepass.net.certificates import certificate_source
 from nodepass.net.listen import bind
+from nodepass.policy.newcomers import Newcomers
 from nodepass.protocol import conn_id
 from nodepass.protocol.agreement import Agreement, Flow
+from nodepass.protocol.extension import FEATURES, Terms, new_session
 from nodepass.protocol.handshake import ServerHandshake
 from nodepass.protocol.signals import SignalCodec
+from nodepass.tunnel.dialect import Dialect
+from nodepass.tunnel.doorkeeper import Doorkeeper
 from nodepass.tunnel.egress import Egress
+from nodepass.tunnel.gate import Gate
 from nodepass.tunnel.instance import Instance
 from nodepass.tunnel.ports import UserPorts, addresses_to_bind, bind_for_users
 from nodepass.tunnel.session import Session, SessionOwner
+from nodepass.tunnel.sessions import Sessions
 from nodepass.tunnel.switchboard import Switchboard
 from nodepass.tunnel.targets import Targets
 from nodepass.tunnel.transports import alpn_of, listen_for_quic, make_acceptor, tls_of
@@ -35,12 +43,18 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
 
+    from nodepass.net.address import Address
     from nodepass.net.certificates import CertificateSource
     from nodepass.protocol.handshake import Verdict
     from nodepass.transport.base import Acceptor, Link
     from nodepass.transport.quic import QuicListener
+    from nodepass.tunnel.doorkeeper import Proven
     from nodepass.tunnel.handshake import HandshakeReceiver
     from nodepass.tunnel.pool import PooledLink
+    from nodepass.tunnel.tunnel_port import Newcomer
+
+MOST_NEWCOMERS = 1024
+"""Connections at a time that have not shown what they are, or whose."""
 
 PROOF_TIMEOUT = 1.0
 """Seconds a session has to show that it lives when its client's address asks for another."""
@@ -75,7 +89,10 @@ class Server(Instance[ServerConfig], SessionOwner):
         self._acceptor: Acceptor | None = None
         self._quic: QuicListener | None = None
         self._user_ports: UserPorts | None = None
-        self._sessions: dict[str, Session] = {}
+        self._sessions = Sessions()
+        self._newcomers: Newcomers[Newcomer] = Newcomers(MOST_NEWCOMERS)
+        self._doorkeeper: Doorkeeper
+        self._gate: Gate
         self._switchboard: Switchboard
         self._egress: Egress | None = None
 
@@ -84,11 +101,13 @@ class Server(Instance[ServerConfig], SessionOwner):
     def _prepare(self) -> None:
         self._warn_of_default_key()
         self._switchboard = Switchboard(self._resources)
+        self._doorkeeper = Doorkeeper(self.config.secret, self._resources)
+        self._gate = Gate(self._sessions, self._newcomers, self._pool_connection, self._resources)
         self._certificate = certificate_source(self._tls, self.config.crt, self.config.key, alpn_of(self.config.type))
         if self._certificate is None:
             self._log.warning("TLS is off: what passes between the two ends can be read on the way")
         else:
-            self._keep_current(self._certificate)
+            self._keep_current(self._certificate, self._announce)
 
     async def _run(self) -> None:
         tunnel = self.config.tunnel
@@ -96,14 +115,21 @@ class Server(Instance[ServerConfig], SessionOwner):
         # What the run before still sends, nobody waits for any more.
         self._abort()
         listening = bind(ips, tunnel.port, socket.SOCK_STREAM)
-        self._acceptor = make_acceptor(self.config, self.pool_connection, self._resources)
+        self._acceptor = make_acceptor(self.config, self._gate.take, self._resources)
         self._tunnel_port = TunnelPort(
-            listening, self.config.secret, self._certificate, self._acceptor, self._resources, self
+            listening,
+            self._make_handshake,
+            self._certificate,
+            self._acceptor,
+            self._sessions,
+            self._newcomers,
+            self._resources,
+            self._handshake,
         )
         if self.config.type is PoolTransport.QUIC and self._certificate is not None:
             datagrams = bind(ips, tunnel.port, socket.SOCK_DGRAM)
             self._quic = listen_for_quic(
-                datagrams, self.config, self._certificate, self.knows, self.pool_connection, self._resources
+                datagrams, self.config, self._certificate, self._sessions.expected_from, self._gate.take, self._resources
             )
         await self._decide_flow()
         if self._flow is Flow.FORWARD and self._egress is None:
@@ -140,13 +166,13 @@ class Server(Instance[ServerConfig], SessionOwner):
         if self._user_ports is not None:
             self._user_ports.close()
         self._switchboard.close()
-        for session in self._sessions.values():
+        for session in self._sessions:
             session.drain()
 
     def _close(self) -> None:
         self._take_no_more()
         self._tunnel_port = self._user_ports = None
-        for session in tuple(self._sessions.values()):
+        for session in self._sessions:
             session.end(SessionError("the server is closing"))
 
     async def _arrived(self) -> None:
@@ -168,8 +194,8 @@ class Server(Instance[ServerConfig], SessionOwner):
         return {None: 0, Flow.REVERSE: 1, Flow.FORWARD: 2}[self._flow]
 
     def _peers(self) -> tuple[int, int, float]:
-        ready = [session for session in self._sessions.values() if session.ready]
-        idle = sum(session.pool.active for session in self._sessions.values())
+        ready = [session for session in self._sessions if session.ready]
+        idle = sum(session.pool.active for session in self._sessions)
         return len(ready), idle, max((session.ping for session in ready), default=0.0)
 
     def _agreement(self) -> Agreement:
@@ -178,71 +204,89 @@ class Server(Instance[ServerConfig], SessionOwner):
 
     # What comes in at the tunnel port.
 
-    def knows(self, ip: str) -> bool:
-        """See `Host`."""
-        return ip in self._sessions
+    def _make_handshake(self, upgrades: bool) -> ServerHandshake:
+        return ServerHandshake(self.config.secret.reveal(), strict=self.config.strict, upgrades=upgrades)
 
-    def pool_connection(self, link: Link) -> None:
-        """One has come, ready for its ID; the first of a session becomes its control channel."""
-        session = self._sessions.get(link.remote.ip)
-        if session is None:
-            link.abort()
-        elif not session.has_control:
+    def _pool_connection(self, session: Session, link: Link) -> None:
+        """One has shown whose it is, and waits for its ID; the first of a session becomes its control channel."""
+        if not session.has_control:
+            link.vouch()
             link.write(conn_id.to_bytes(conn_id.CONTROL))
             session.start_control(link)
         elif session.pool.active < self.config.max:
-            self._pool_connection(session, link)
+            self._take_in(session, link)
         else:
             # Over QUIC, the signals that came with it have not been read yet, which may name one of those that are idle.
-            asyncio.get_running_loop().call_soon(self._pool_connection, session, link)
+            asyncio.get_running_loop().call_soon(self._take_in, session, link)
 
-    def _pool_connection(self, session: Session, link: Link) -> None:
+    def _take_in(self, session: Session, link: Link) -> None:
         if session.pool.active >= self.config.max:
             self._log.seldom("pool full", WARN, "%s opened over %d pool connections", session.peer, self.config.max)
             link.abort()
         else:
+            link.vouch()
             new = conn_id.random_id(session.pool)
             link.write(conn_id.to_bytes(new))
             session.pool.add(new, link)
 
-    def handshake(self, handshake: HandshakeReceiver, verdict: Verdict) -> None:
-        """See `Host`: answer it."""
-        remote = handshake.link.remote
-        if not verdict.accepted:
-            self._log.seldom("handshake", WARN, "Handshake from %s refused: %d %s", remote, verdict.status, verdict.text)
-            handshake.refuse(verdict.status, verdict.text)
+    def _handshake(self, handshake: HandshakeReceiver, verdict: Verdict) -> None:
+        """One has come: answer it."""
+
+        def admit(proven: Proven | None) -> None:
+            if proven is None:
+                self._meet_v1(handshake)
+            elif not handshake.over:
+                self._meet(handshake, proven)
+
+        self._doorkeeper.judge(handshake.link.remote, verdict, admit, handshake.refuse)
+
+    def _meet(self, handshake: HandshakeReceiver, proven: Proven) -> None:
+        """A client that proves itself on each connection begins a session."""
+        agreement = self._agreement()
+        certificate = self._certificate.current.fingerprint if self._certificate is not None else ""
+        terms = Terms(new_session(), proven.offer.features & FEATURES, agreement, certificate)
+        answer, keys = proven.extension.answer(terms)
+        dialect = Dialect.extended(self._codec, keys, terms.features, proven.offer.client)
+        if not dialect.proves:
+            handshake.refuse(HTTPStatus.BAD_REQUEST, "the extension without pool-auth is not spoken here")
             return
+        previous = self._sessions.known_by_client(dialect.client)
+        if previous is not None:
+            previous.end(SessionError("its client began another"))
+        trust = Trust.PLAIN if dialect.pins or self._certificate is None else Trust.UNKNOWN
+        self._begin_session(handshake.link.remote, dialect, trust)
+        handshake.accept(agreement, answer)
+
+    def _meet_v1(self, handshake: HandshakeReceiver) -> None:
+        """A client with a token begins a session, unless its address has one that is alive."""
+        remote = handshake.link.remote
+
+        def begin() -> None:
+            if handshake.over:
+                return
+            previous = self._sessions.known_by_address(remote.ip)
+            if previous is not None:
+                previous.end(SessionError("its client began another, and this one gave no sign of life"))
+            trust = Trust.PLAIN if self._certificate is None else Trust.UNKNOWN
+            self._begin_session(remote, Dialect.v1(self._codec), trust)
+            handshake.accept(self._agreement())
 
         def refuse() -> None:
-            self._log.seldom("second client", WARN, "Refused a second client from %s", remote.ip)
+            self._log.seldom("second client", WARN, "Refused a second client of version 1 from %s", remote.ip)
             handshake.refuse(HTTPStatus.CONFLICT, "another client from this address is connected")
 
-        self._unless_alive(remote.ip, lambda: self._begin_session(handshake), refuse)
+        self._unless_alive(remote.ip, begin, refuse)
 
-    def _begin_session(self, handshake: HandshakeReceiver) -> None:
-        if handshake.over:
-            return
-        agreement = self._agreement()
-        remote = handshake.link.remote
-        previous = self._sessions.get(remote.ip)
-        if previous is not None:
-            previous.end(SessionError("its client began another, and this one gave no sign of life"))
-        self._log.info("Handshake with %s: %s", remote, agreement.encode().decode().rstrip())
-        session = Session(
-            remote,
-            self._codec,
-            trust=Trust.PLAIN if self._certificate is None else Trust.UNKNOWN,
-            egress=self._egress,
-            owner=self,
-            resources=self._resources,
-        )
-        self._sessions[remote.ip] = session
+    def _begin_session(self, remote: Address, dialect: Dialect, trust: Trust) -> None:
+        how = "proves the key" if dialect.keys is not None else "of version 1"
+        self._log.info("Handshake with %s, %s: %s", remote, how, self._agreement().encode().decode().rstrip())
+        session = Session(remote, dialect, trust=trust, egress=self._egress, owner=self, resources=self._resources)
+        self._sessions.add(session)
         self._switchboard.add(session)
-        handshake.accept(agreement)
 
     def _unless_alive(self, ip: str, begin: Callable[[], None], refuse: Callable[[], None]) -> None:
-        """Begin another session with a client unless the one it has gives a sign of life in time; then refuse."""
-        session = self._sessions.get(ip)
+        """Begin another session with a v1 client unless the one it has gives a sign of life in time; then refuse."""
+        session = self._sessions.known_by_address(ip)
         if session is None or not session.has_control:
             begin()
             return
@@ -257,7 +301,7 @@ class Server(Instance[ServerConfig], SessionOwner):
 
     def _client_forgot(self, ip: str) -> None:
         """A client's address asked for a session on what was taken for a pool connection: is the one it has still alive?"""
-        session = self._sessions.get(ip)
+        session = self._sessions.known_by_address(ip)
 
         def dead() -> None:
             if session is not None:
@@ -265,15 +309,20 @@ class Server(Instance[ServerConfig], SessionOwner):
 
         self._unless_alive(ip, dead, lambda: None)
 
+    def _announce(self, fingerprint: str) -> None:
+        """Another certificate is about to be shown."""
+        for session in self._sessions:
+            session.announce_certificate(fingerprint)
+
     # What sessions tell.
 
     def connection_taken(self) -> None:
         """See `SessionOwner`: it is the client that opens the next."""
 
     def idle_spoke(self, pooled: PooledLink) -> bool:
-        """See `SessionOwner`: on a plain connection, this may be a client that knows nothing of its session any more."""
+        """See `SessionOwner`: on a plain connection, this may be a v1 client that knows nothing of its session any more."""
         if pooled.early:
-            verdict = ServerHandshake(self.config.secret.reveal()).receive(pooled.early)
+            verdict = self._make_handshake(False).receive(pooled.early)
             if verdict is not None and verdict.accepted:
                 self._log.seldom("forgotten", WARN, "A handshake from %s came as a pool connection", pooled.link.remote)
                 self._client_forgot(pooled.link.remote.ip)
@@ -293,9 +342,8 @@ class Server(Instance[ServerConfig], SessionOwner):
 
     def session_ended(self, session: Session, reason: SessionError) -> None:
         self._switchboard.remove(session)
-        if self._sessions.get(session.peer.ip) is session:
-            del self._sessions[session.peer.ip]
-        if not any(other.ready for other in self._sessions.values()):
+        self._sessions.remove(session)
+        if not any(other.ready for other in self._sessions):
             self._is_connected.clear()
         if not self._stopping.is_set():
             self._log.error("%s error: session with %s ended: %s", self.title, session.peer, reason)

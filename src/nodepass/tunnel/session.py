@@ -3,7 +3,8 @@
 A session begins when the handshake is done, is `ready` when it may carry users, and ends once, for one reason: then its
 pool, its control channel and its relays are gone, and no others. Who owns it learns of each step by three callbacks.
 
-With TLS, the ends also compare the certificates they see; what that means for being ready is `verification`'s.
+With TLS and a v1 peer, the ends also compare the certificates they see; what that means for being ready is
+`verification`'s. A client of this project knows what to see (`pin`): each certificate that the server gets is told first.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from nodepass.errors import SessionError
 from nodepass.log import WARN
+from nodepass.protocol.launch import encode_launch
 from nodepass.protocol.signals import Action, Signal
 from nodepass.tunnel.control import Control
 from nodepass.tunnel.pool import Pool
@@ -23,8 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nodepass.net.address import Address
-    from nodepass.protocol.signals import SignalCodec
+    from nodepass.relay.link_ends import LinkEnd
     from nodepass.transport.base import Link
+    from nodepass.tunnel.dialect import Dialect
     from nodepass.tunnel.egress import Egress
     from nodepass.tunnel.pool import PooledLink
     from nodepass.tunnel.resources import Resources
@@ -51,6 +54,9 @@ class SessionOwner(ABC):
     def session_ended(self, session: Session, reason: SessionError) -> None:
         """The session is over."""
 
+    def certificate_announced(self, fingerprint: str) -> None:
+        """The server will also show the certificate of this fingerprint; nothing to a server."""
+
     @abstractmethod
     def connection_taken(self) -> None:
         """A connection left the pool: a client opens the next."""
@@ -65,7 +71,7 @@ class Session:
 
     Args:
         peer: its address, for the log.
-        codec: between control lines and signals.
+        dialect: what the two speak.
         trust: what this end knows of the peer's certificate.
         egress: dials targets for the peer's users; None where this end takes in users.
         owner: hears what happens.
@@ -75,7 +81,7 @@ class Session:
     def __init__(
         self,
         peer: Address,
-        codec: SignalCodec,
+        dialect: Dialect,
         *,
         trust: Trust,
         egress: Egress | None,
@@ -83,14 +89,18 @@ class Session:
         resources: Resources,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._codec = codec
         self._egress = egress
         self._owner = owner
         self._resources = resources
         self._control: Control | None = None
         self.peer = peer
+        self.dialect = dialect
         self.pool = Pool(
-            self._connection_added, owner.connection_taken, self._idle_spoke, resources.tunables.pool_get_timeout
+            self._connection_added,
+            owner.connection_taken,
+            self._idle_spoke,
+            resources.tunables.pool_get_timeout,
+            self._launched if dialect.inband and egress is not None else None,
         )
         self._verification = Verification(
             peer,
@@ -124,7 +134,7 @@ class Session:
         """The first connection has been assigned: it is the control channel."""
         self._control = Control(
             link,
-            self._codec,
+            self.dialect.codec,
             self._resources,
             received=self._on_signal,
             answered=self._on_answer,
@@ -173,9 +183,21 @@ class Session:
         if not self.ready or self._control is None or self._control.congested:
             return None
         pooled = self.pool.incoming_get()
-        if pooled is not None:
+        if pooled is None:
+            return None
+        if self.dialect.inband:
+            pooled.link.write(encode_launch(action, str(remote)))
+        else:
             self._control.send(Signal(action, remote=str(remote), id=pooled.id))
         return pooled
+
+    def datagrams(self, pooled: PooledLink) -> LinkEnd:
+        """The datagrams of a user on its connection."""
+        return self.dialect.datagrams(pooled.link, self._resources, pooled.early, ended=pooled.ended)
+
+    def _launched(self, pooled: PooledLink, signal: Signal) -> None:
+        if self._egress is not None:
+            self._egress.serve_on(self, pooled, signal)
 
     def _connection_added(self) -> None:
         if self._control is not None:
@@ -184,9 +206,16 @@ class Session:
             self._owner.session_has_room(self)
 
     def _idle_spoke(self, pooled: PooledLink) -> bool:
+        if self.dialect.inband:
+            return False
         return self._verification.may_be_named(pooled) or self._owner.idle_spoke(pooled)
 
     # Signals.
+
+    def announce_certificate(self, fingerprint: str) -> None:
+        """Tell the client which certificate it may see from now on, besides those that it knows."""
+        if self.dialect.pins:
+            self._send(Signal(Action.PIN, fp=fingerprint))
 
     def _send(self, signal: Signal) -> None:
         if self._control is not None:
@@ -198,6 +227,10 @@ class Session:
             self.pool.flush()
         elif signal.action is Action.VERIFY:
             self._verification.received(signal)
+        elif signal.action is Action.PIN:
+            self._owner.certificate_announced(signal.fp)
+        elif self.dialect.inband:
+            self._resources.log.seldom("signal", WARN, "%s sent a user's signal on the control channel: ignored", self.peer)
         elif self._egress is None:
             self._resources.log.seldom("flow", WARN, "%s sent a user against the agreed flow: ignored", self.peer)
         else:

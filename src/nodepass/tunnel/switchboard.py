@@ -2,7 +2,7 @@
 
 What always holds: users are served in the order they came; each waits at most NP_POOL_GET_TIMEOUT, not counting the time
 in which a session is being verified; no more than NP_SEMAPHORE_LIMIT wait; a new user goes to the session that carries the
-fewest.
+fewest; one that a session has failed goes to another, or waits for one, unless all have said that they reach no target.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 
 from nodepass.errors import TunnelError
 from nodepass.protocol.signals import Action
-from nodepass.relay.datagram_ends import LinkEnd
+from nodepass.tunnel.upstream import NOTHING_FAILED, Failure, Way
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from nodepass.net.address import Address
     from nodepass.relay.datagram_ends import DatagramEnd
-    from nodepass.transport.base import Link
     from nodepass.tunnel.pool import PooledLink
     from nodepass.tunnel.resources import Resources
     from nodepass.tunnel.session import Session
@@ -38,6 +37,7 @@ class _Waiting:
     remote: Address
     deliver: Deliver
     failed: Callable[[Exception], None]
+    avoid: Mapping[object, Failure]
     since: float
 
 
@@ -47,8 +47,6 @@ class Switchboard:
     def __init__(self, resources: Resources) -> None:
         self._loop = asyncio.get_running_loop()
         self._tunables = resources.tunables
-        self._datagram_size = resources.tunables.udp_data_buf_size
-        self._log = resources.log
         self._sessions: set[Session] = set()
         self._waiting: deque[_Waiting] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -67,7 +65,7 @@ class Switchboard:
         """A session became ready or got room: serve those who wait."""
         while self._waiting:
             first = self._waiting[0]
-            if not self._serve(first.action, first.remote, first.deliver):
+            if not self._serve(first.action, first.remote, first.deliver, first.avoid):
                 return
             self._waiting.popleft()
 
@@ -82,10 +80,18 @@ class Switchboard:
     # As an upstream.
 
     def open_tcp(
-        self, remote: Address, opened: Callable[[Link, set[Relay]], None], failed: Callable[[Exception], None]
+        self,
+        remote: Address,
+        opened: Callable[[Way], None],
+        failed: Callable[[Exception], None],
+        avoid: Mapping[object, Failure] = NOTHING_FAILED,
     ) -> None:
         """See `Upstream`."""
-        self._open(Action.TCP, remote, lambda pooled, session: opened(pooled.link, session.relays), failed)
+
+        def deliver(pooled: PooledLink, session: Session) -> None:
+            opened(Way(pooled.link, session.relays, session, session.dialect.confirms))
+
+        self._open(Action.TCP, remote, deliver, failed, avoid)
 
     def open_udp(
         self, remote: Address, opened: Callable[[DatagramEnd, set[Relay]], None], failed: Callable[[Exception], None]
@@ -93,28 +99,42 @@ class Switchboard:
         """See `Upstream`."""
 
         def deliver(pooled: PooledLink, session: Session) -> None:
-            opened(LinkEnd(pooled.link, self._datagram_size, self._log), session.relays)
+            opened(session.datagrams(pooled), session.relays)
 
         self._open(Action.UDP, remote, deliver, failed)
 
-    def _open(self, action: Action, remote: Address, deliver: Deliver, failed: Callable[[Exception], None]) -> None:
-        if not self._waiting and self._serve(action, remote, deliver):
+    def _open(
+        self,
+        action: Action,
+        remote: Address,
+        deliver: Deliver,
+        failed: Callable[[Exception], None],
+        avoid: Mapping[object, Failure] = NOTHING_FAILED,
+    ) -> None:
+        if not self._waiting and self._serve(action, remote, deliver, avoid):
+            return
+        if self._all_refused(avoid):
+            failed(TunnelError("no other end of the tunnel reaches a target"))
             return
         if len(self._waiting) >= self._tunables.semaphore_limit:
             failed(TunnelError("too many users wait for the tunnel"))
             return
-        self._waiting.append(_Waiting(action, remote, deliver, failed, self._loop.time()))
+        self._waiting.append(_Waiting(action, remote, deliver, failed, avoid, self._loop.time()))
         if self._timer is None:
             self._timer = self._loop.call_later(self._tunables.pool_get_timeout, self._turn_away)
 
-    def _serve(self, action: Action, remote: Address, deliver: Deliver) -> bool:
+    def _serve(self, action: Action, remote: Address, deliver: Deliver, avoid: Mapping[object, Failure]) -> bool:
         sessions = self._sessions if len(self._sessions) == 1 else sorted(self._sessions, key=lambda s: len(s.relays))
         for session in sessions:
-            pooled = session.launch(action, remote)
+            pooled = None if session in avoid else session.launch(action, remote)
             if pooled is not None:
                 deliver(pooled, session)
                 return True
         return False
+
+    def _all_refused(self, avoid: Mapping[object, Failure]) -> bool:
+        alive = [session for session in self._sessions if not session.ended.done()]
+        return bool(alive) and all(avoid.get(session) is Failure.REFUSED for session in alive)
 
     def _turn_away(self) -> None:
         """The first in the queue has waited long enough, unless the tunnel is just being verified."""

@@ -22,15 +22,16 @@ from nodepass.policy.balancing import balancer
 from nodepass.protocol.proxy_header import encode_v1, encode_v2
 from nodepass.relay.datagram_ends import TargetEnd
 from nodepass.transport.tcp_link import TcpLink
+from nodepass.tunnel.upstream import NOTHING_FAILED, Way
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from nodepass.config import ClientConfig, ServerConfig
     from nodepass.relay.datagram_ends import DatagramEnd
     from nodepass.transport.base import Link
     from nodepass.tunnel.resources import Resources
-    from nodepass.tunnel.upstream import Relay
+    from nodepass.tunnel.upstream import Failure, Relay
 
 LOOPBACK = "localhost"
 """Where a target without a host is."""
@@ -55,7 +56,11 @@ class Targets:
             resources.tasks.start(self._probe(), "latency probe")
 
     def open_tcp(
-        self, remote: Address, opened: Callable[[Link, set[Relay]], None], failed: Callable[[Exception], None]
+        self,
+        remote: Address,
+        opened: Callable[[Way], None],
+        failed: Callable[[Exception], None],
+        avoid: Mapping[object, Failure] = NOTHING_FAILED,  # noqa: ARG002 - a target is no carrier
     ) -> Attempt:
         """See `Upstream`; the PROXY header, if there is one, has been written to the link.
 
@@ -222,7 +227,7 @@ class _TcpAttempt(Attempt):
         self._targets.answered(self._index)
         link = TcpLink(sock, self._targets.resources.shared, address)
         link.write(self._targets.header(self._remote, address, datagram=False))
-        self._opened(link, self._targets.relays)
+        self._opened(Way(link, self._targets.relays))
 
 
 class _UdpAttempt(Attempt):

@@ -12,7 +12,7 @@ from nodepass.config import PoolTransport, TlsMode
 from nodepass.net.certificates import ClientTls, client_context
 from nodepass.net.dial import LocalAddress
 from nodepass.transport.tcp import TcpAcceptor, TcpDialer
-from nodepass.tunnel.handshake import HTTPS_PORT
+from nodepass.tunnel.meeting import HTTPS_PORT
 
 if TYPE_CHECKING:
     import socket
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nodepass.net.address import Address
     from nodepass.net.certificates import CertificateSource
     from nodepass.protocol.agreement import Agreement
-    from nodepass.transport.base import Acceptor, Dialer, Link
+    from nodepass.transport.base import Acceptor, Dialer, Taker
     from nodepass.transport.quic import QuicListener
     from nodepass.tunnel.resources import Resources
 
@@ -88,7 +88,7 @@ def _client_tls(transport: PoolTransport, tls: TlsMode, config: ClientConfig) ->
 # The server's side.
 
 
-def make_acceptor(config: ServerConfig, accepted: Callable[[Link], None], resources: Resources) -> Acceptor | None:
+def make_acceptor(config: ServerConfig, accepted: Taker, resources: Resources) -> Acceptor | None:
     """What makes pool connections of TCP connections; None where they do not come over TCP."""
     if config.type is PoolTransport.TCP:
         return TcpAcceptor(accepted)
@@ -109,7 +109,7 @@ def listen_for_quic(
     config: ServerConfig,
     certificate: CertificateSource,
     knows: Callable[[str], bool],
-    accepted: Callable[[Link], None],
+    accepted: Taker,
     resources: Resources,
 ) -> QuicListener:
     """Take pool connections over QUIC from bound UDP sockets, from the addresses that `knows` knows.

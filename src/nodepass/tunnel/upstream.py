@@ -6,10 +6,13 @@ themselves, for a single-end forwarder. The ingress does not know which it has.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import Enum, auto
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from nodepass.net.address import Address
     from nodepass.relay.datagram_ends import DatagramEnd
@@ -23,19 +26,51 @@ class Relay(Protocol):
         """Break both sides."""
 
 
-class Upstream(Protocol):
-    """A way to the targets. `opened` or `failed` is called once, perhaps before the call returns.
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way to a target, for one user.
 
-    `opened` also gets the set of relays that die with what carries the new way: the caller adds its relay while it
-    lasts. What the methods return is for callers who know which upstream they have.
+    Args:
+        link: leads there.
+        relays: those that die with what carries it; the user's relay is one of them while it lasts.
+        carrier: what carries it, where others could: to be avoided once it has failed.
+        to_be_confirmed: whether the other end is still to reach the target, and will say so (`confirm`).
+    """
+
+    link: Link
+    relays: set[Relay]
+    carrier: object = None
+    to_be_confirmed: bool = False
+
+
+class Failure(Enum):
+    """How a way failed a user before it led to a target."""
+
+    REFUSED = auto()
+    """The other end says that it reaches no target."""
+    BROKEN = auto()
+    """It broke: what carried it may be dead, and this may be known soon."""
+
+
+NOTHING_FAILED: Mapping[object, Failure] = MappingProxyType({})
+
+
+class Upstream(Protocol):
+    """Where ways to the targets come from. `opened` or `failed` is called once, perhaps before the call returns.
+
+    What the methods return is for callers who know which upstream they have.
     """
 
     def open_tcp(
-        self, remote: Address, opened: Callable[[Link, set[Relay]], None], failed: Callable[[Exception], None]
+        self,
+        remote: Address,
+        opened: Callable[[Way], None],
+        failed: Callable[[Exception], None],
+        avoid: Mapping[object, Failure] = NOTHING_FAILED,
     ) -> object:
-        """Open a stream for the user at `remote`."""
+        """Open a stream for the user at `remote`, through none of the carriers that have failed it."""
 
     def open_udp(
         self, remote: Address, opened: Callable[[DatagramEnd, set[Relay]], None], failed: Callable[[Exception], None]
     ) -> object:
-        """Open a way for the datagrams of the user at `remote`."""
+        """Open a way for the datagrams of the user at `remote`; with it come the relays that die with what carries it."""

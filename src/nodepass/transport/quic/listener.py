@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from nodepass.log import Log
     from nodepass.net.address import Address, SocketAddress
     from nodepass.net.certificates import CertificateSource
-    from nodepass.transport.base import Link
+    from nodepass.transport.base import Link, Taker
     from nodepass.transport.quic.datagrams import Ancillary
     from nodepass.transport.quic.link import QuicLink
     from nodepass.transport.quic.packets import Header
@@ -71,7 +71,7 @@ class QuicListener(Carriers):
         certificate: CertificateSource,
         most: int,
         knows: Callable[[str], bool],
-        accepted: Callable[[Link], None],
+        accepted: Taker,
         tunables: Tunables,
         log: Log,
     ) -> None:

@@ -1,0 +1,75 @@
+"""How the two ends of one session speak: as v1 does, or with what both have of the extension (spec: extension.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nodepass.policy.replay_window import ReplayWindow
+from nodepass.protocol.extension import Feature, counter_of
+from nodepass.protocol.sealed import SealedCodec
+from nodepass.relay.link_ends import FramedEnd, UnframedEnd
+
+if TYPE_CHECKING:
+    from nodepass.protocol.extension import SessionKeys
+    from nodepass.protocol.signals import Codec
+    from nodepass.relay.link_ends import LinkEnd
+    from nodepass.transport.base import Link
+    from nodepass.tunnel.resources import Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What one session speaks.
+
+    Args:
+        codec: between control lines and signals.
+        features: of the extension that both ends have.
+        keys: of the session; None with a v1 peer.
+        client: what the client calls itself, to be known when it comes back; empty if it does not.
+    """
+
+    codec: Codec
+    features: frozenset[Feature]
+    keys: SessionKeys | None
+    client: str
+    _used: ReplayWindow
+
+    @classmethod
+    def v1(cls, codec: Codec) -> Dialect:
+        """That of a v1 peer, whose control lines are under the tunnel key."""
+        return cls(codec, frozenset(), None, "", ReplayWindow())
+
+    @classmethod
+    def extended(cls, codec: Codec, keys: SessionKeys, features: frozenset[Feature], client: str = "") -> Dialect:
+        """That of a peer which has proved the key; `codec` serves if it does not seal its control lines."""
+        return cls(SealedCodec(keys) if Feature.SEAL in features else codec, features, keys, client, ReplayWindow())
+
+    @property
+    def proves(self) -> bool:
+        """Whether every pool connection begins with a proof, so that addresses mean nothing."""
+        return Feature.POOL_AUTH in self.features
+
+    @property
+    def pins(self) -> bool:
+        """Whether the client compares each connection's certificate with what the server said under the key."""
+        return Feature.PIN in self.features
+
+    @property
+    def inband(self) -> bool:
+        """Whether a user is announced on the connection that carries it."""
+        return Feature.INBAND in self.features
+
+    @property
+    def confirms(self) -> bool:
+        """Whether the egress tells when it has reached a target."""
+        return Feature.CONFIRM in self.features
+
+    def admits(self, proof: bytes) -> bool:
+        """Whether this proof is of the session's client and opens its first connection."""
+        return self.keys is not None and self.keys.proves(proof) and self._used.take(counter_of(proof))
+
+    def datagrams(self, link: Link, resources: Resources, early: bytes = b"", *, ended: bool = False) -> LinkEnd:
+        """Datagrams over a pool connection, of which `early` has been read, and perhaps its end."""
+        kind = FramedEnd if Feature.UDP_FRAME in self.features else UnframedEnd
+        return kind(link, resources.tunables.udp_data_buf_size, resources.log, early, ended=ended)

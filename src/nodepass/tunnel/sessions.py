@@ -1,0 +1,77 @@
+"""The server's sessions, and how a connection finds its own.
+
+A session of the extension is known by the ID in each connection's proof, wherever that comes from. A v1 session is known by
+its client's address, so there is at most one at each.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nodepass.tunnel.session import Session
+
+
+class Sessions:
+    """All of one server."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[bytes, Session] = {}
+        self._by_client: dict[str, Session] = {}
+        self._by_address: dict[str, Session] = {}
+        self._begun_at: Counter[str] = Counter()
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter((*self._by_id.values(), *self._by_address.values()))
+
+    def add(self, session: Session) -> None:
+        """A session begins."""
+        dialect = session.dialect
+        if dialect.keys is None or not dialect.proves:
+            self._by_address[session.peer.ip] = session
+            return
+        self._by_id[dialect.keys.session] = session
+        self._begun_at[session.peer.ip] += 1
+        if dialect.client:
+            self._by_client[dialect.client] = session
+
+    def remove(self, session: Session) -> None:
+        """A session has ended; it may have been removed before."""
+        ip, dialect = session.peer.ip, session.dialect
+        if dialect.keys is None or not dialect.proves:
+            if self._by_address.get(ip) is session:
+                del self._by_address[ip]
+        elif self._by_id.pop(dialect.keys.session, None) is not None:
+            self._begun_at[ip] -= 1
+            if not self._begun_at[ip]:
+                del self._begun_at[ip]
+            if self._by_client.get(dialect.client) is session:
+                del self._by_client[dialect.client]
+
+    def known_by_address(self, ip: str) -> Session | None:
+        """The v1 session of the client at this address."""
+        return self._by_address.get(ip)
+
+    def known_by_id(self, session_id: bytes) -> Session | None:
+        """The session of this ID."""
+        return self._by_id.get(session_id)
+
+    def known_by_client(self, client: str) -> Session | None:
+        """The session of the client that calls itself so."""
+        return self._by_client.get(client) if client else None
+
+    def expected_from(self, ip: str) -> bool:
+        """Whether a connection from this address may be a pool connection."""
+        return self.prove_themselves or ip in self._by_address
+
+    @property
+    def prove_themselves(self) -> bool:
+        """Whether there are sessions whose connections may come from anywhere."""
+        return bool(self._by_id)
+
+    def proven_begun_at(self, ip: str) -> bool:
+        """Whether one of those was begun from this address, where a v1 client may be as well."""
+        return ip in self._begun_at
