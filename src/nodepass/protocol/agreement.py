@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -39,7 +40,11 @@ class Agreement:
 
     def encode(self) -> bytes:
         """Give the body of the server's answer, newline included."""
-        return f'{{"flow":"{self.flow.value}","max":{self.max},"tls":"{self.tls}","type":"{self.type}"}}\n'.encode()
+        return f"{json.dumps(self.members(), separators=(',', ':'))}\n".encode()
+
+    def members(self) -> dict[str, object]:
+        """Give the members of the server's answer, as they are written in JSON."""
+        return {"flow": self.flow.value, "max": self.max, "tls": str(self.tls), "type": str(self.type)}
 
     @classmethod
     def decode(cls, body: bytes) -> Agreement:
@@ -52,6 +57,15 @@ class Agreement:
             members = parse_object(body)
         except ValueError as error:
             raise HandshakeError("the server's answer is not a JSON object") from error
+        return cls.from_members(members)
+
+    @classmethod
+    def from_members(cls, members: dict[str, object]) -> Agreement:
+        """Read what `members` gives. Other members are ignored.
+
+        Raises:
+            HandshakeError: one of the four is missing or out of its range.
+        """
         try:
             flow = Flow(members.get("flow"))
         except ValueError as error:
