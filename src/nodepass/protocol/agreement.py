@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -38,8 +39,12 @@ class Agreement:
 
     def encode(self, extension: str = "") -> bytes:
         """Give the body of the server's answer, newline included; with the extension's message, if there is one."""
-        more = f',"extension":"{extension}"' if extension else ""
-        return f'{{"flow":"{self.flow.value}","max":{self.max},"tls":"{self.tls}","type":"{self.type}"{more}}}\n'.encode()
+        members = self.members() | {"extension": extension} if extension else self.members()
+        return f"{json.dumps(members, separators=(',', ':'))}\n".encode()
+
+    def members(self) -> dict[str, object]:
+        """Give the members of the server's answer, as they are written in JSON."""
+        return {"flow": self.flow.value, "max": self.max, "tls": str(self.tls), "type": str(self.type)}
 
     @classmethod
     def from_members(cls, members: dict[str, object]) -> Agreement:

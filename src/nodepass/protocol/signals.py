@@ -1,12 +1,13 @@
 r"""The control channel: one signal per line (wire.md, "Control channel").
 
-A line is ``base64(compact JSON XOR repeated tunnel key) + "\n"``. Two halves, kept apart so that another cipher can
-take the place of XOR: the JSON (`_to_json`, `_from_json`) and the line around it (`SignalCodec`).
+A line is ``base64(compact JSON XOR repeated tunnel key) + "\n"``. In three parts, so that another cipher can take the place
+of XOR (`sealed`): the JSON (`to_json`, `from_json`), the cipher (`SignalCodec`) and the line around it (`write_line`,
+`read_line`).
 
 What always holds:
 
-* a `Signal` that `SignalCodec.decode` returns has exactly the members its action needs, each of the right form (only the
-  ``fp`` of a ``verify`` may be empty);
+* a `Signal` that a `Codec` decodes has exactly the members its action needs, each of the right form (only the ``fp`` of a
+  ``verify`` may be empty);
 * a line, read or written, is at most `LINE_LIMIT` bytes, and `LineSplitter` holds no more than that;
 * whatever the bytes, decoding ends in a `Signal` or a `SignalError`.
 """
@@ -16,30 +17,27 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import ipaddress
 import json
 import re
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, Protocol
 
 from nodepass.errors import SignalError
 from nodepass.protocol.conn_id import CONTROL, ConnectionId, is_connection_id
 from nodepass.protocol.json_object import parse_object
+from nodepass.protocol.remote import parse_remote
 from nodepass.protocol.tunnel_key import key_bytes
 
 LINE_LIMIT: Final = 16 * 1024
 """Longest line in bytes, without its newline."""
 
-# What LINE_LIMIT base64 digits can hold.
-_PLAIN_LIMIT: Final = LINE_LIMIT // 4 * 3
+# What LINE_LIMIT base64 digits can hold, and what of it is left beside the tag of a sealed line.
+_RAW_LIMIT: Final = LINE_LIMIT // 4 * 3
+_JSON_LIMIT: Final = _RAW_LIMIT - 16
 
 _NO_ID: Final = ConnectionId("")
 _FINGERPRINT: Final = re.compile(r"sha256:(?:[0-9A-F]{2}:){31}[0-9A-F]{2}")
-# An IPv6 address may carry a zone ("%eth0"), as link-local users of a v1 peer do.
-_REMOTE: Final = re.compile(
-    r"(?:(?P<ipv4>[0-9.]{7,15})|\[(?P<ipv6>[0-9A-Fa-f:.]{2,45}(?:%[0-9A-Za-z_.-]{1,32})?)\]):(?P<port>0|[1-9][0-9]{0,4})"
-)
 _encode_json: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
@@ -56,9 +54,12 @@ class Action(Enum):
     """Drop all idle pool connections and reset the error count."""
     VERIFY = "verify"
     """Compare the certificate of an idle pool connection. Needs ``id``; ``fp`` where it is known."""
+    PIN = "pin"
+    """The server has another certificate from now on. Needs ``fp``. Goes over sealed channels only (extension.md)."""
 
 
-_LAUNCHES: Final = frozenset({Action.TCP, Action.UDP})
+LAUNCHES: Final = frozenset({Action.TCP, Action.UDP})
+"""What tells of a user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,29 @@ class Signal:
     fp: str = ""
 
 
+class Codec(Protocol):
+    """Signals to lines and back."""
+
+    def encode(self, signal: Signal) -> bytes:
+        """Write a signal as its line, newline included.
+
+        Raises:
+            SignalError: the line would be longer than `LINE_LIMIT`, or this channel does not carry the action.
+        """
+
+    def decode(self, line: bytes) -> Signal:
+        """Read a line, with or without its newline.
+
+        Members the action does not need are ignored, and so are unknown ones.
+
+        Raises:
+            SignalError: the line is too long, does not decode under the codec's key, has an action that is unknown or not
+                for this channel, or a member that is missing or of the wrong form.
+        """
+
+
 class SignalCodec:
-    """Signals to lines and back, under one tunnel key.
+    """The `Codec` of v1: XOR with the tunnel key.
 
     Args:
         key: the tunnel key.
@@ -93,37 +115,23 @@ class SignalCodec:
         if not raw_key:
             message = "the tunnel key is empty"
             raise ValueError(message)
-        self._pad = (raw_key * (_PLAIN_LIMIT // len(raw_key) + 1))[:_PLAIN_LIMIT]
+        self._pad = (raw_key * (_RAW_LIMIT // len(raw_key) + 1))[:_RAW_LIMIT]
 
     def encode(self, signal: Signal) -> bytes:
-        """Write a signal as its line, newline included.
-
-        Raises:
-            SignalError: the line would be longer than `LINE_LIMIT`.
-        """
-        plain = _to_json(signal)
-        if len(plain) > _PLAIN_LIMIT:
-            raise SignalError(f"signal of {len(plain)} bytes, at most {_PLAIN_LIMIT}")
-        return base64.b64encode(self._xor(plain)) + b"\n"
+        if signal.action is Action.PIN:
+            raise SignalError("a pin goes over a sealed channel only")
+        return write_line(self._xor(to_json(signal)))
 
     def decode(self, line: bytes) -> Signal:
-        """Read a line, with or without its newline.
-
-        Members the action does not need are ignored, and so are unknown ones.
-
-        Raises:
-            SignalError: the line is too long, is not base64 of a JSON object under this key, has an unknown action, or
-                a member that is missing or of the wrong form.
-        """
-        line = line.removesuffix(b"\n")
-        if len(line) > LINE_LIMIT:
-            raise SignalError(f"line of {len(line)} bytes, at most {LINE_LIMIT}")
         try:
-            members = parse_object(self._xor(binascii.a2b_base64(line, strict_mode=True)))
+            members = parse_object(self._xor(read_line(line)))
         except ValueError as error:
             # The usual cause is a peer with another key, or none; the bytes themselves say nothing to a reader.
             raise SignalError(f"line of {len(line)} bytes is not a signal under this key") from error
-        return _from_json(members)
+        signal = from_json(members)
+        if signal.action is Action.PIN:
+            raise SignalError("a pin came over a channel that is not sealed")
+        return signal
 
     def _xor(self, data: bytes) -> bytes:
         # As two big numbers: one pass in C, where a loop over bytes would cost more than all the rest.
@@ -131,7 +139,32 @@ class SignalCodec:
         return (int.from_bytes(data, "big") ^ int.from_bytes(self._pad[:size], "big")).to_bytes(size, "big")
 
 
-def _to_json(signal: Signal) -> bytes:
+def write_line(raw: bytes) -> bytes:
+    """Write bytes as a line, newline included."""
+    return base64.b64encode(raw) + b"\n"
+
+
+def read_line(line: bytes) -> bytes:
+    """Read the bytes of a line, with or without its newline.
+
+    Raises:
+        SignalError: it is longer than `LINE_LIMIT`, or is not base64.
+    """
+    line = line.removesuffix(b"\n")
+    if len(line) > LINE_LIMIT:
+        raise SignalError(f"line of {len(line)} bytes, at most {LINE_LIMIT}")
+    try:
+        return binascii.a2b_base64(line, strict_mode=True)
+    except ValueError as error:
+        raise SignalError(f"line of {len(line)} bytes is not base64") from error
+
+
+def to_json(signal: Signal) -> bytes:
+    """Write a signal as compact JSON.
+
+    Raises:
+        SignalError: its line would be longer than `LINE_LIMIT`.
+    """
     members = {"action": signal.action.value}
     if signal.remote:
         members["remote"] = signal.remote
@@ -139,28 +172,50 @@ def _to_json(signal: Signal) -> bytes:
         members["id"] = signal.id
     if signal.fp:
         members["fp"] = signal.fp
-    return _encode_json(members).encode("utf-8")
+    plain = _encode_json(members).encode("utf-8")
+    if len(plain) > _JSON_LIMIT:
+        raise SignalError(f"signal of {len(plain)} bytes, at most {_JSON_LIMIT}")
+    return plain
 
 
-def _from_json(members: dict[str, object]) -> Signal:
-    name = _text(members, "action")
-    try:
-        action = Action(name)
-    except ValueError as error:
-        raise SignalError(f"unknown action {name[:40]!r}") from error
-    remote, connection_id, fp = _text(members, "remote"), _text(members, "id"), _text(members, "fp")
-    if action in _LAUNCHES:
+def from_json(members: dict[str, object]) -> Signal:
+    """Read the members of a signal; those the action does not need are ignored.
+
+    Raises:
+        SignalError: the action is unknown, or a member that it needs is missing or of the wrong form.
+    """
+    action = read_action(members)
+    remote, connection_id, fp = read_text(members, "remote"), read_text(members, "id"), read_text(members, "fp")
+    if action in LAUNCHES:
         parse_remote(remote)
         return Signal(action, remote=remote, id=_pool_connection(connection_id))
+    # v1's server with certificate files sends a verify without fingerprint.
+    if action is Action.PIN or (action is Action.VERIFY and fp):
+        _check_fingerprint(fp)
     if action is Action.VERIFY:
-        # v1's server with certificate files sends none.
-        if fp and not _FINGERPRINT.fullmatch(fp):
-            raise SignalError(f"fp is {fp[:40]!r}, expected sha256: and 32 upper-case hex pairs")
         return Signal(action, id=_pool_connection(connection_id), fp=fp)
-    return Signal(action)
+    return Signal(action, fp=fp if action is Action.PIN else "")
 
 
-def _text(members: dict[str, object], name: str) -> str:
+def read_action(members: dict[str, object]) -> Action:
+    """Read the action of a signal.
+
+    Raises:
+        SignalError: it is missing or unknown.
+    """
+    name = read_text(members, "action")
+    try:
+        return Action(name)
+    except ValueError as error:
+        raise SignalError(f"unknown action {name[:40]!r}") from error
+
+
+def read_text(members: dict[str, object], name: str) -> str:
+    """Read a member that is a string; empty where it is missing.
+
+    Raises:
+        SignalError: it is something else.
+    """
     value = members.get(name, "")
     if not isinstance(value, str):
         raise SignalError(f"{name} is not a string")
@@ -174,29 +229,9 @@ def _pool_connection(text: str) -> ConnectionId:
     return text
 
 
-def parse_remote(remote: str) -> tuple[str, int]:
-    """Split the user's address of a launch signal.
-
-    Args:
-        remote: ``ip:port`` or ``[ip6]:port``.
-
-    Returns:
-        The IP address, without brackets, and the port.
-
-    Raises:
-        SignalError: it is anything else.
-    """
-    match = _REMOTE.fullmatch(remote)
-    if match is not None:
-        address, port = match["ipv4"] or match["ipv6"], int(match["port"])
-        try:
-            ipaddress.ip_address(address)
-        except ValueError:
-            pass
-        else:
-            if port <= 65535:
-                return address, port
-    raise SignalError(f"remote is {remote[:60]!r}, expected ip:port")
+def _check_fingerprint(text: str) -> None:
+    if not is_fingerprint(text):
+        raise SignalError(f"fp is {text[:40]!r}, expected sha256: and 32 upper-case hex pairs")
 
 
 def fingerprint(der: bytes) -> str:
@@ -209,6 +244,11 @@ def fingerprint(der: bytes) -> str:
         ``sha256:`` and upper-case hex pairs joined by ``:``.
     """
     return "sha256:" + hashlib.sha256(der).digest().hex(":").upper()
+
+
+def is_fingerprint(text: str) -> bool:
+    """Tell whether ``text`` is written as `fingerprint` writes it."""
+    return _FINGERPRINT.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nodepass.policy.replay_window import ReplayWindow
-from nodepass.protocol.extension import Feature, counter_of
+from nodepass.protocol.extension import Feature
 from nodepass.protocol.sealed import SealedCodec
+from nodepass.protocol.session_keys import counter_of
 from nodepass.relay.link_ends import FramedEnd, UnframedEnd
 
 if TYPE_CHECKING:
-    from nodepass.protocol.extension import SessionKeys
+    from nodepass.protocol.session_keys import SessionKeys
     from nodepass.protocol.signals import Codec
     from nodepass.relay.link_ends import LinkEnd
     from nodepass.transport.base import Link

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from nodepass.log import WARN
 from nodepass.policy.attempts import Attempts
 from nodepass.policy.once import Once
-from nodepass.protocol.extension import MOST_AGE, ServerExtension, pre_shared_key
+from nodepass.protocol.extension import MOST_AGE, REPLAY_LIFETIME, ServerExtension, pre_shared_key
 from nodepass.protocol.handshake import UNAUTHORIZED
 
 if TYPE_CHECKING:
@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 
 MOST_REMEMBERED: Final = 65536
 """Handshakes that are remembered; only those who have the key can bring so many in the time."""
+
+
+FREE_FAILURES: Final = 20
+FAILURES_PER_SECOND: Final = 2.0
+"""Handshakes of one source that may fail: so many at once, so many a second from then on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +66,8 @@ class Doorkeeper:
         self._secret = secret
         self._tasks = resources.tasks
         self._log = resources.log
-        self._attempts = Attempts()
-        # A clock may be off in either direction.
-        self._seen = Once(2 * MOST_AGE, MOST_REMEMBERED)
+        self._attempts = Attempts(burst=FREE_FAILURES, per_second=FAILURES_PER_SECOND)
+        self._seen = Once(REPLAY_LIFETIME, MOST_REMEMBERED)
         self._pre_shared_key: asyncio.Future[bytes] | None = None
 
     def judge(

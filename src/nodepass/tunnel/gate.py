@@ -14,7 +14,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from nodepass.log import WARN
-from nodepass.protocol.extension import POOL_PROOF_SIZE, counter_of, session_of
+from nodepass.protocol.session_keys import POOL_PROOF_SIZE, counter_of, session_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -27,8 +27,9 @@ from nodepass.protocol.handshake import ClientHandshake, bearer_token
 if TYPE_CHECKING:
     from nodepass.config import ClientConfig
     from nodepass.protocol.agreement import Agreement
-    from nodepass.protocol.extension import SessionKeys, Terms
+    from nodepass.protocol.extension import Terms
     from nodepass.protocol.handshake import Answer
+    from nodepass.protocol.session_keys import SessionKeys
     from nodepass.tunnel.resources import Resources
 
 HTTPS_PORT: Final = 443

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Protocol
 from nodepass.log import WARN
 from nodepass.net.listen import TcpListener
 from nodepass.net.peek import Peek
-from nodepass.protocol.extension import begins_proof
 from nodepass.protocol.handshake import ServerHandshake
+from nodepass.protocol.session_keys import begins_proof
 from nodepass.transport.tcp_link import TcpLink
 from nodepass.transport.tls_link import TlsLink
 from nodepass.tunnel.gate import GRACE

@@ -16,7 +16,7 @@ from nodepass.protocol.proxy_header import (
     encode_v1,
     encode_v2,
 )
-from nodepass.protocol.signals import parse_remote
+from nodepass.protocol.remote import parse_remote
 from tests.unit.protocol.chunks import cut, cuts, every_byte
 from tests.unit.protocol.vectors import section, text
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from nodepass.errors import SignalError
 from nodepass.protocol.conn_id import CONTROL, ConnectionId, from_bytes
+from nodepass.protocol.remote import parse_remote
 from nodepass.protocol.signals import (
     LINE_LIMIT,
     Action,
@@ -19,7 +20,6 @@ from nodepass.protocol.signals import (
     Signal,
     SignalCodec,
     fingerprint,
-    parse_remote,
 )
 from tests.unit.protocol.chunks import cut, cuts, every_byte
 from tests.unit.protocol.vectors import examples, section, text
