@@ -22,7 +22,7 @@ import hmac
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import h11
 
@@ -31,6 +31,9 @@ from nodepass.protocol.agreement import Agreement
 from nodepass.protocol.extension import HEADER, VERSION
 from nodepass.protocol.json_object import parse_object
 from nodepass.protocol.tunnel_key import key_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 REQUEST_LIMIT: Final = 16 * 1024
 """Most bytes a request's head may have."""
@@ -172,7 +175,7 @@ class ServerHandshake:
         return _response(status, headers, date, f"{text}\n".encode())
 
 
-def _header(headers: h11.Headers, wanted: bytes) -> bytes:
+def _header(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bytes:
     return next((value for name, value in headers if name == wanted), b"")
 
 
@@ -303,7 +306,7 @@ class ClientHandshake:
         return HandshakeRefused(self._response.status_code, reason, _date(self._response.headers))
 
 
-def _date(headers: h11.Headers) -> float | None:
+def _date(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
     try:
         return parsedate_to_datetime(_header(headers, b"date").decode("ascii")).timestamp()
     except (ValueError, OverflowError):

@@ -13,7 +13,7 @@ from nodepass.protocol.json_object import parse_object
 from nodepass.protocol.signals import from_json, read_line, to_json, write_line
 
 if TYPE_CHECKING:
-    from nodepass.protocol.extension import SessionKeys
+    from nodepass.protocol.session_keys import SessionKeys
     from nodepass.protocol.signals import Signal
 
 

@@ -150,12 +150,13 @@ class _Far:
             self.link.break_off()
 
     def data_received(self, data: memoryview) -> None:
-        if data[:1] == CONFIRMED:
+        word = bytes(data[:1])
+        if word == CONFIRMED:
             self._failed = None
             self._joining.far_gone()
             self._confirmed(bytes(data[1:]))
         else:
-            self._fail(refused=data[:1] == REFUSED)
+            self._fail(refused=word == REFUSED)
 
     def eof_received(self) -> None:
         self._fail(refused=False)

@@ -127,8 +127,11 @@ class FramedEnd(LinkEnd):
                 receiver.datagram_received(datagram)
             else:
                 self._log.seldom(
-                    "udp oversized", WARN, "UDP: dropped a datagram of %d bytes from the tunnel: NP_UDP_DATA_BUF_SIZE is %d",
-                    len(datagram), self._largest,
+                    "udp oversized",
+                    WARN,
+                    "UDP: dropped a datagram of %d bytes from the tunnel: NP_UDP_DATA_BUF_SIZE is %d",
+                    len(datagram),
+                    self._largest,
                 )
 
     def _flush(self) -> None:

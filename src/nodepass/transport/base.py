@@ -160,6 +160,7 @@ class Link(ABC):
     def abort(self) -> None:
         """Close at once, so that the other side sees a broken stream."""
 
+    @abstractmethod
     def vouch(self) -> None:
         """Tell what carries this link that the other side has proved who it is, and is no stranger any more."""
 
@@ -192,13 +193,6 @@ class Dialer(Carriers, ABC):
 
         An `ssl.SSLCertVerificationError` means that the server's certificate is not trusted.
         """
-
-
-class Taker(Protocol):
-    """Who takes the pool connections that have come to a server."""
-
-    def __call__(self, link: Link, early: bytes = b"") -> None:
-        """Take one, with all said that its transport says before the ID; `early` are bytes that were read from it."""
 
 
 class Acceptor(Carriers, ABC):

@@ -171,6 +171,9 @@ class SocketLink(Link):
             reset_on_close(self._sock)
             self._lose(None)
 
+    def vouch(self) -> None:
+        """See `Link`: nothing but this link depends on it."""
+
     # What plain and TLS links do each in their way.
 
     @abstractmethod

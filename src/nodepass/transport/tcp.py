@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nodepass.net.address import Address
     from nodepass.net.certificates import ClientTls
     from nodepass.net.dial import LocalAddress
-    from nodepass.transport.base import Link, Taker
+    from nodepass.transport.base import Link
     from nodepass.transport.socket_link import Shared
 
 
@@ -47,12 +47,12 @@ class TcpAcceptor(Acceptor):
     """Takes every connection for a pool connection.
 
     Args:
-        accepted: called with each.
+        accepted: called with each, and what was read from it.
     """
 
     bare = True
 
-    def __init__(self, accepted: Taker) -> None:
+    def __init__(self, accepted: Callable[[Link, bytes], None]) -> None:
         self._accepted = accepted
 
     def accept(self, lower: Link, early: bytes) -> None:

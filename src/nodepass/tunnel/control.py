@@ -1,7 +1,8 @@
 """The control channel: signals over one link, and the heartbeat that tells whether the peer is there.
 
-What always holds: a line that does not decode is logged and skipped, and is no sign of life; a line without end is cut off
-at a limit; three report intervals after the last line the peer is dead; `closed` is called once, and nothing comes after it.
+What always holds: a line that does not decode is logged and skipped, and is no sign of life; a line without end is cut
+off at a limit; three report intervals after the last line the peer is dead; `closed` is called once, and nothing comes
+after it.
 """
 
 from __future__ import annotations

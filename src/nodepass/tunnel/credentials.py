@@ -1,7 +1,7 @@
 """What a client says first on each pool connection: that it is of the session, once it has seen that the server is.
 
-What always holds: with `pin`, nothing is said on a connection whose certificate is not one of those that the server has told
-under the key; with `pool-auth`, each proof is used once.
+What always holds: with `pin`, nothing is said on a connection whose certificate is not one of those that the server has
+told under the key; with `pool-auth`, each proof is used once.
 """
 
 from __future__ import annotations

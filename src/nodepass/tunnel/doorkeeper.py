@@ -110,9 +110,7 @@ class Doorkeeper:
         else:
             admit(Proven(offer, extension))
 
-    def _refuse(
-        self, remote: Address, verdict: Verdict, reason: str, refuse: Callable[[HTTPStatus, str], None]
-    ) -> None:
+    def _refuse(self, remote: Address, verdict: Verdict, reason: str, refuse: Callable[[HTTPStatus, str], None]) -> None:
         if verdict.status is HTTPStatus.UNAUTHORIZED:
             self._attempts.failed(remote.ip, self._loop.time())
         self._log.seldom("handshake", WARN, "Handshake from %s refused: %s", remote, reason)

@@ -17,12 +17,11 @@ if TYPE_CHECKING:
     from nodepass.protocol.conn_id import ConnectionId
     from nodepass.protocol.signals import Signal
     from nodepass.relay.datagram_ends import DatagramEnd
-    from nodepass.transport.base import Link
     from nodepass.tunnel.pool import PooledLink
     from nodepass.tunnel.resources import Resources
     from nodepass.tunnel.session import Session
     from nodepass.tunnel.targets import Targets
-    from nodepass.tunnel.upstream import Relay
+    from nodepass.tunnel.upstream import Relay, Way
 
 
 class Egress:

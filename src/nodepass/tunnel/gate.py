@@ -1,8 +1,8 @@
 """Pool connections on their way in: which session each belongs to, before anything is said on it.
 
-Those of an extended session begin with a proof (`pool-auth`, extension.md): the session's ID, a counter, and a tag that only
-its client can make. Those of a v1 session are known by the address that they come from, and wait for the server to speak
-first. Where clients of both kinds share an address, a connection on which nothing is said for a moment is v1's.
+Those of an extended session begin with a proof (`pool-auth`, extension.md): the session's ID, a counter, and a tag that
+only its client can make. Those of a v1 session are known by the address that they come from, and wait for the server to
+speak first. Where clients of both kinds share an address, a connection on which nothing is said for a moment is v1's.
 
 What always holds: what has proved nothing is limited in number (`Newcomers`) and in time, carries no user, and takes no
 place in a pool; a proof opens one connection.
@@ -55,7 +55,7 @@ class Gate:
         self._timeout = resources.tunables.handshake_timeout
 
     def take(self, link: Link, early: bytes = b"") -> None:
-        """See `Taker`: one has come."""
+        """One has come, with all said that its transport says before the ID; `early` has been read from it."""
         known = self._sessions.known_by_address(link.remote.ip)
         if known is not None and not self._sessions.proven_begun_at(link.remote.ip):
             self._admitted(known, link)

@@ -46,7 +46,7 @@ class Meeting:
     """What a handshake came to.
 
     Args:
-        server: where the server was found; a v1 server knows its client by where it comes from, so pool connections go there.
+        server: where the server was found, and pool connections go.
         agreement: what the server decides.
         terms: what it says under the key; None from a v1 server.
         keys: of the session; None with a v1 server.

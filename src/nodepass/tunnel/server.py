@@ -1,8 +1,8 @@
 """The server: listens on the tunnel address, and holds a session with each client that knows the key.
 
-Which session a connection belongs to is the `Gate`'s matter. A client of this project that comes back takes the place of its
-session before. A v1 client cannot be told from another at its address: one that comes while the session there gives signs of
-life is refused.
+Which session a connection belongs to is the `Gate`'s matter. A client of this project that comes back takes the place of
+its session before. A v1 client cannot be told from another at its address: one that comes while the session there gives
+signs of life is refused.
 
 Which end takes in users is decided once, when the server first binds; a session that ends leaves the ports open.
 """
@@ -328,6 +328,9 @@ class Server(Instance[ServerConfig], SessionOwner):
                 self._client_forgot(pooled.link.remote.ip)
                 return False
         return self._flow is Flow.FORWARD
+
+    def certificate_announced(self, fingerprint: str) -> None:
+        """See `SessionOwner`: a client has none to announce."""
 
     def session_ready(self, session: Session) -> None:
         self._log.info("Session with %s is ready", session.peer)

@@ -54,8 +54,9 @@ class SessionOwner(ABC):
     def session_ended(self, session: Session, reason: SessionError) -> None:
         """The session is over."""
 
+    @abstractmethod
     def certificate_announced(self, fingerprint: str) -> None:
-        """The server will also show the certificate of this fingerprint; nothing to a server."""
+        """The server will also show the certificate of this fingerprint."""
 
     @abstractmethod
     def connection_taken(self) -> None:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from nodepass.config import ClientConfig, ServerConfig
     from nodepass.relay.datagram_ends import DatagramEnd
-    from nodepass.transport.base import Link
     from nodepass.tunnel.resources import Resources
     from nodepass.tunnel.upstream import Failure, Relay
 
@@ -60,7 +59,7 @@ class Targets:
         remote: Address,
         opened: Callable[[Way], None],
         failed: Callable[[Exception], None],
-        avoid: Mapping[object, Failure] = NOTHING_FAILED,  # noqa: ARG002 - a target is no carrier
+        avoid: Mapping[object, Failure] = NOTHING_FAILED,
     ) -> Attempt:
         """See `Upstream`; the PROXY header, if there is one, has been written to the link.
 
@@ -204,7 +203,7 @@ class _TcpAttempt(Attempt):
         self,
         targets: Targets,
         remote: Address,
-        opened: Callable[[Link, set[Relay]], None],
+        opened: Callable[[Way], None],
         failed: Callable[[Exception], None],
     ) -> None:
         super().__init__(targets, targets.resources.tunables.tcp_dial_timeout, failed)

@@ -6,7 +6,7 @@ The server decides on one (`type`, `tls`) and tells the client in the handshake;
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from nodepass.config import PoolTransport, TlsMode
 from nodepass.net.certificates import ClientTls, client_context
@@ -22,9 +22,17 @@ if TYPE_CHECKING:
     from nodepass.net.address import Address
     from nodepass.net.certificates import CertificateSource
     from nodepass.protocol.agreement import Agreement
-    from nodepass.transport.base import Acceptor, Dialer, Taker
+    from nodepass.transport.base import Acceptor, Dialer, Link
     from nodepass.transport.quic import QuicListener
     from nodepass.tunnel.resources import Resources
+
+
+class Accepted(Protocol):
+    """Who takes the pool connections that come to a server."""
+
+    def __call__(self, link: Link, early: bytes = b"") -> None:
+        """Take one, with all said that its transport says before the ID; `early` are bytes that were read from it."""
+
 
 ALWAYS_ENCRYPTED = frozenset({PoolTransport.QUIC, PoolTransport.HTTP2})
 
@@ -88,7 +96,7 @@ def _client_tls(transport: PoolTransport, tls: TlsMode, config: ClientConfig) ->
 # The server's side.
 
 
-def make_acceptor(config: ServerConfig, accepted: Taker, resources: Resources) -> Acceptor | None:
+def make_acceptor(config: ServerConfig, accepted: Accepted, resources: Resources) -> Acceptor | None:
     """What makes pool connections of TCP connections; None where they do not come over TCP."""
     if config.type is PoolTransport.TCP:
         return TcpAcceptor(accepted)
@@ -109,7 +117,7 @@ def listen_for_quic(
     config: ServerConfig,
     certificate: CertificateSource,
     knows: Callable[[str], bool],
-    accepted: Taker,
+    accepted: Accepted,
     resources: Resources,
 ) -> QuicListener:
     """Take pool connections over QUIC from bound UDP sockets, from the addresses that `knows` knows.

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Protocol
 from nodepass.log import WARN
 from nodepass.net.listen import TcpListener
 from nodepass.net.peek import Peek
-from nodepass.protocol.handshake import ServerHandshake
 from nodepass.protocol.session_keys import begins_proof
 from nodepass.transport.tcp_link import TcpLink
 from nodepass.transport.tls_link import TlsLink
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from nodepass.net.address import Address
     from nodepass.net.certificates import CertificateSource, ServerCertificate
     from nodepass.policy.newcomers import Newcomers
-    from nodepass.protocol.handshake import Verdict
+    from nodepass.protocol.handshake import ServerHandshake, Verdict
     from nodepass.transport.base import Acceptor, Link
     from nodepass.tunnel.resources import Resources
     from nodepass.tunnel.sessions import Sessions

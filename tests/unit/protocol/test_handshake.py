@@ -44,24 +44,24 @@ def request(line: str = "GET / HTTP/1.1", *headers: str) -> bytes:
     return "\r\n".join([line, "Host: none", *headers, "", ""]).encode()
 
 
-Answer = Agreement | tuple[int, str] | str | None
+Outcome = Agreement | tuple[int, str] | str | None
 
 
-def answer_of(pieces: list[bytes], *, eof: bool = False) -> Answer:
+def answer_of(pieces: list[bytes], *, eof: bool = False) -> Outcome:
     """Give what the client makes of a server's answer."""
-    client = ClientHandshake("none", KEY)
-    agreement = None
+    client = ClientHandshake("none", bearer_token(KEY))
+    answer = None
     try:
         for piece in pieces:
-            agreement = client.receive(piece)
+            answer = client.receive(piece)
         if eof:
-            agreement = client.receive_eof()
+            answer = client.receive_eof()
     except HandshakeRefused as refusal:
         return refusal.status, refusal.reason
     except HandshakeError as error:
         fit_to_show = str(error).isprintable() and len(str(error)) < 300
         return "error" if fit_to_show else "an error that cannot be shown"
-    return agreement
+    return None if answer is None else answer.agreement
 
 
 def response(status_line: str, body: bytes, *headers: str) -> bytes:
@@ -212,7 +212,7 @@ class TestClient:
             (b"HTTP/1.1 200 OK\r\nX: " + b"y" * RESPONSE_LIMIT + b"\r\n\r\n", "error"),
         ],
     )
-    def test_refusals_and_broken_answers(self, data: bytes, answer: Answer) -> None:
+    def test_refusals_and_broken_answers(self, data: bytes, answer: Outcome) -> None:
         assert answer_of([data], eof=True) == answer
 
     @given(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from h2.events import DataReceived, StreamEnded
 
     from nodepass.log import Log
-    from nodepass.transport.base import Link, Taker
+    from nodepass.transport.base import Link
     from nodepass.transport.http2.link import Http2Link
 
 METHOD, PATH = b"POST", b"/stream"
@@ -47,7 +47,7 @@ class Http2Acceptor(Acceptor):
         log: where to tell of peers that do not behave.
     """
 
-    def __init__(self, accepted: Taker, most: int, timeout: float, log: Log) -> None:
+    def __init__(self, accepted: Callable[[Link], None], most: int, timeout: float, log: Log) -> None:
         self._accepted = accepted
         self._most_streams = max(FEWEST_STREAMS, min(most + 1, MOST_STREAMS))
         self._timeout = timeout
@@ -105,7 +105,7 @@ class _ServerConnection(Connection):
     def __init__(
         self,
         lower: Link,
-        accepted: Taker,
+        accepted: Callable[[Link], None],
         most_streams: int,
         timeout: float,
         log: Log,

@@ -42,6 +42,9 @@ class Http2Link(StreamLink):
         self._peer_closed: Exception | None = None
         self.stream_id = stream_id
 
+    def vouch(self) -> None:
+        self._connection.lower.vouch()
+
     @property
     def fingerprint(self) -> str | None:
         return self._connection.lower.fingerprint

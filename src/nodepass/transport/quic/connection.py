@@ -155,6 +155,10 @@ class Connection:
         """Take events again, in another turn."""
         self._loop.call_soon(self.turn)
 
+    def vouch(self) -> None:
+        """See `Carrier`."""
+        self._owner.vouched(self)
+
     def ping(self) -> None:
         """Ask for a sign of life."""
         if not self.complete:

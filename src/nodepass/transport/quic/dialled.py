@@ -90,6 +90,9 @@ class Dialled:
     def unnamed(self, cid: bytes) -> None:
         """See `ConnectionOwner`."""
 
+    def vouched(self, connection: Connection) -> None:
+        """See `ConnectionOwner`: it is the server that has to be convinced."""
+
     def gone(self, connection: Connection, error: Exception | None) -> None:
         """See `ConnectionOwner`."""
         self._timer.cancel()

@@ -45,6 +45,9 @@ class QuicLink(StreamLink):
     def fingerprint(self) -> str | None:
         return self._streams.fingerprint
 
+    def vouch(self) -> None:
+        self._streams.vouch()
+
     @property
     def waiting(self) -> int:
         """Bytes that have come and are not read."""

@@ -1,7 +1,7 @@
 """The server's side: QUIC connections on the tunnel's UDP port, and their streams as pool connections.
 
 Packets are told apart by the connection ID that they are sent to, which this end gave; so a client whose address changes
-goes on. What begins a connection is taken from the addresses of known clients only. Addresses can be forged: where several
+goes on. What begins a connection is taken from where clients may come from only. Addresses can be forged: where several
 handshakes from one are under way, the next has to repeat a token that was sent there (Retry, RFC 9000, 8.1.2).
 
 What always holds: what comes from outside is dropped or answered, and costs no more than one line in the log; connections
@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from nodepass.errors import DialError
 from nodepass.log import WARN
 from nodepass.net.address import from_socket
+from nodepass.policy.newcomers import Newcomers
 from nodepass.transport.base import Carriers
 from nodepass.transport.quic.connection import Connection
 from nodepass.transport.quic.datagrams import DatagramSocket
@@ -34,13 +36,13 @@ if TYPE_CHECKING:
     from nodepass.log import Log
     from nodepass.net.address import Address, SocketAddress
     from nodepass.net.certificates import CertificateSource
-    from nodepass.transport.base import Link, Taker
+    from nodepass.transport.base import Link
     from nodepass.transport.quic.datagrams import Ancillary
     from nodepass.transport.quic.link import QuicLink
     from nodepass.transport.quic.packets import Header
 
-MOST_CONNECTIONS: Final = 8
-"""Connections from one address: a client has one, and another when that died and this end does not know yet."""
+MOST_STRANGERS: Final = 256
+"""Connections on which nobody has proved who it is."""
 
 MOST_HANDSHAKES: Final = 64
 """Handshakes under way at a time, from all addresses."""
@@ -71,7 +73,7 @@ class QuicListener(Carriers):
         certificate: CertificateSource,
         most: int,
         knows: Callable[[str], bool],
-        accepted: Taker,
+        accepted: Callable[[Link], None],
         tunables: Tunables,
         log: Log,
     ) -> None:
@@ -86,7 +88,7 @@ class QuicListener(Carriers):
         self._retries = Retries()
         self._taken: dict[Connection, _Taken] = {}
         self._by_cid: dict[bytes, Connection] = {}
-        self._of_source: Counter[str] = Counter()
+        self._strangers: Newcomers[Connection] = Newcomers(MOST_STRANGERS)
         self._handshakes: Counter[str] = Counter()
         self._turning: dict[Connection, None] = {}
         self._closed = False
@@ -172,8 +174,8 @@ class QuicListener(Carriers):
         elif self._handshakes[peer.ip] >= TRUSTED_HANDSHAKES:
             sock.send([self._retries.retry(header, address)], address, answer)
             return None
-        if self._of_source[peer.ip] >= MOST_CONNECTIONS or self._handshakes.total() >= MOST_HANDSHAKES:
-            self._log.seldom("quic many", WARN, "QUIC: refused a connection from %s: there are too many", peer)
+        if self._handshakes.total() >= MOST_HANDSHAKES:
+            self._log.seldom("quic many", WARN, "QUIC: refused a connection from %s: too many handshakes at a time", peer)
             return None
         identity = self._identity
         engine = Engine(
@@ -202,7 +204,10 @@ class QuicListener(Carriers):
         self._taken[connection] = _Taken(set(), timer)
         for cid in (destination, engine.first_cid):
             self.named(connection, cid)
-        self._of_source[peer.ip] += 1
+        longest = self._strangers.enter(peer.ip, connection)
+        if longest is not None:
+            self._log.seldom("quic strangers", WARN, "QUIC: too many that prove nothing: dropped %s", longest.peer)
+            longest.fail(DialError("it proved nothing, and others have come"))
         self._handshakes[peer.ip] += 1
         return connection
 
@@ -210,7 +215,11 @@ class QuicListener(Carriers):
 
     def established(self, connection: Connection) -> None:
         """See `ConnectionOwner`."""
-        self._taken[connection].timer.cancel()
+        taken = self._taken[connection]
+        taken.timer.cancel()
+        taken.timer = self._loop.call_later(
+            self._handshake_timeout, connection.fail, DialError("it proved nothing in time")
+        )
         self._discount(self._handshakes, connection.peer.ip)
         engine = connection.engine
         self._log.debug(
@@ -242,13 +251,18 @@ class QuicListener(Carriers):
         if connection is not None:
             self._taken[connection].cids.discard(cid[:CID_SIZE])
 
+    def vouched(self, connection: Connection) -> None:
+        """See `ConnectionOwner`."""
+        self._taken[connection].timer.cancel()
+        self._strangers.leave(connection.peer.ip, connection)
+
     def gone(self, connection: Connection, error: Exception | None) -> None:
         """See `ConnectionOwner`."""
         taken = self._taken.pop(connection)
         taken.timer.cancel()
         for cid in taken.cids:
             self._by_cid.pop(cid, None)
-        self._discount(self._of_source, connection.peer.ip)
+        self._strangers.leave(connection.peer.ip, connection)
         if not connection.complete:
             self._discount(self._handshakes, connection.peer.ip)
             if error is not None:
@@ -262,13 +276,14 @@ class QuicListener(Carriers):
             del counter[ip]
 
 
-class _Taken(NamedTuple):
+@dataclass(slots=True)
+class _Taken:
     """What the listener keeps of a connection.
 
     Args:
         cids: the beginnings of the connection IDs by which its packets are known. One that the peer made up may be longer
             than ours are, and packets do not tell.
-        timer: ends a handshake that takes too long.
+        timer: ends a handshake that takes too long, and a connection on which nobody proves who it is.
     """
 
     cids: set[bytes]

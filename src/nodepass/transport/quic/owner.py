@@ -27,6 +27,9 @@ class ConnectionOwner(Protocol):
     def unnamed(self, cid: bytes) -> None:
         """The peer sends to this connection ID no more."""
 
+    def vouched(self, connection: Connection) -> None:
+        """The peer has proved who it is."""
+
     def gone(self, connection: Connection, error: Exception | None) -> None:
         """The connection is over; None after an end in order."""
 
@@ -42,6 +45,9 @@ class Carrier(Protocol):
 
     def resume(self) -> None:
         """Take events again, in another turn."""
+
+    def vouch(self) -> None:
+        """The peer has proved who it is."""
 
     def ping(self) -> None:
         """Have the peer acknowledge soon."""

@@ -214,6 +214,10 @@ class Streams:
         """Abort it once the peer has got what was sent on it."""
         self._breaking.add(link)
 
+    def vouch(self) -> None:
+        """The peer has proved who it is."""
+        self._carrier.vouch()
+
     def forget(self, link: QuicLink) -> None:
         """Both directions have ended."""
         self._links.pop(link.id, None)

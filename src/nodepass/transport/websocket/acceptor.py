@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from websockets.typing import Subprotocol
 
     from nodepass.log import Log
-    from nodepass.transport.base import Link, Taker
+    from nodepass.transport.base import Link
 
 MOST_UPGRADES = 1024
 """Connections that may be waiting for their request at a time."""
@@ -55,7 +55,7 @@ class WebSocketAcceptor(Acceptor):
         log: of the instance.
     """
 
-    def __init__(self, accepted: Taker, timeout: float, interval: float, log: Log) -> None:
+    def __init__(self, accepted: Callable[[Link], None], timeout: float, interval: float, log: Log) -> None:
         self._accepted = accepted
         self._timeout = timeout
         self._keep_alive = KeepAlive(interval)

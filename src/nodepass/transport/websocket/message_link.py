@@ -136,6 +136,9 @@ class MessageLink(Link):
     def gone(self) -> bool:
         return self._lost
 
+    def vouch(self) -> None:
+        self._lower.vouch()
+
     @property
     def fingerprint(self) -> str | None:
         return self._lower.fingerprint

@@ -153,18 +153,25 @@ async def test_handshakes_that_come_to_nothing_are_few_and_short() -> None:
         await goes_on(near, far)
 
 
-async def test_connections_from_one_address_are_few() -> None:
+async def test_strangers_push_out_strangers_and_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "MOST_STRANGERS", 4)
     async with ends() as made:
-        pairs = [await made.pair(made.dialer()) for _ in range(listener.MOST_CONNECTIONS)]
-        one_more = made.dialer()
-        heard: list[object] = []
-        one_more.open(heard.append, heard.append)
-        await made.until(lambda: [line for line in made.lines.warnings if "too many" in line])
-        assert not heard
-        await goes_on(*pairs[0])
-        made.dialers[0].abort()
-        # The refused one tries again by itself, as a lost packet would have it.
-        await made.until(lambda: heard)
+        near, far = await made.pair(made.dialer())
+        far.vouch()
+        strangers = [await made.pair(made.dialer()) for _ in range(8)]
+        await made.until(lambda: [line for line in made.lines.warnings if "prove nothing" in line])
+        await made.until(lambda: all(link.gone for link, _ in strangers[:4]))
+        assert not any(link.gone for link, _ in strangers[4:])
+        await goes_on(near, far)
+
+
+async def test_who_proves_nothing_is_sent_away() -> None:
+    async with ends(handshake_timeout=0.2) as made:
+        near, far = await made.pair(made.dialer())
+        far.vouch()
+        stranger, _ = await made.pair(made.dialer())
+        await made.until(lambda: stranger.gone)
+        await goes_on(near, far)
 
 
 async def test_a_peer_that_opens_ten_thousand_streams_meets_the_limit() -> None:
