@@ -127,6 +127,7 @@ def test_a_session_s_name_begins_like_no_protocol() -> None:
     assert len(names) == 100
     for name in names:
         assert len(name) == 8
+        assert name[0] & 0x80
         assert Sniffer(socks=True, http=True, tls=True).feed(name) is Verdict.CLEAR
 
 
