@@ -35,6 +35,9 @@ BANNER_WIDTH = 37
 LONGEST_DEMO = 24 * 60 * 60
 """Seconds that `--seconds` takes at most."""
 
+KEY_SIZE = 32
+"""Random bytes in a key that `genkey` prints."""
+
 PLAIN_OPTION = re.compile(r"--?[A-Za-z][A-Za-z-]{0,20}")
 """What an option's name looks like; anything else may be a piece of a URL."""
 
@@ -240,3 +243,11 @@ def params() -> None:
     from nodepass.config import help_text  # noqa: PLC0415 - see the top
 
     click.echo(help_text())
+
+
+@main.command(short_help="Print a new key.")
+def genkey() -> None:
+    """Print a new key for a tunnel, which stands in a URL as it is: 32 random bytes."""
+    import secrets  # noqa: PLC0415 - see the top
+
+    click.echo(secrets.token_urlsafe(KEY_SIZE))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 
 from nodepass import __version__
 from nodepass.cli import main
+from nodepass.config import ServerConfig, parse_url
 
 KEY = "sesame"
 URL = f"server://{KEY}@127.0.0.1:10101/127.0.0.1:8080"
@@ -21,16 +23,21 @@ URL = f"server://{KEY}@127.0.0.1:10101/127.0.0.1:8080"
     [
         (["servr://host:1/:2"], "mode=servr: expected server://, client:// or master://"),
         (["server://"], "tunnel address: expected host:port"),
-        (["demos"], "expected a URL that begins with server://, client:// or master://, or a command: demo, ctl, params"),
+        (
+            ["demos"],
+            "expected a URL that begins with server://, client:// or master://, or a command: demo, ctl, params, genkey",
+        ),
         ([KEY], "expected a URL that begins"),
         ([URL, "extra"], "expected one URL, in quotes; got 2 arguments"),
         (["extra", URL], "expected one URL, in quotes; got 2 arguments"),
         (["demo", URL], "too many arguments"),
         (["params", URL], "too many arguments"),
+        (["genkey", URL], "too many arguments"),
         ([URL, "--tls", "1"], "unknown option --tls; parameters are part of the URL"),
         ([f"--{URL}"], "unknown option; parameters are part of the URL"),
         ([f"--key={KEY}"], "unknown option --key;"),
         ([f"{URL}?tls=3"], "tls=3: expected 0, 1 or 2"),
+        (["server://:10101/:8080?strict=1"], "strict=1: needs a key in the URL; `nodepass genkey` prints one"),
         ([f"{URL}?tls=2&crt=/none.pem&key=/none.pem"], "crt=/none.pem"),
         (["master://"], "address: expected host:port"),
         (["master://:9090?tls=3"], "tls=3: expected 0, 1 or 2"),
@@ -87,6 +94,21 @@ def test_params_lists_every_parameter_and_variable_within_100_columns() -> None:
     assert {"log", "tls", "dashboard", "NP_SEMAPHORE_LIMIT", "NP_RELOAD_INTERVAL"} <= set(names)
     assert max(map(len, result.stdout.splitlines())) <= 100
     assert "`" not in result.stdout
+
+
+def test_genkey_prints_a_key_that_stands_in_a_url_as_it_is() -> None:
+    keys = set()
+    for _ in range(100):
+        result = CliRunner().invoke(main, ["genkey"])
+        assert result.exit_code == 0
+        key = result.stdout.removesuffix("\n")
+        assert result.stdout == f"{key}\n"
+        assert len(base64.urlsafe_b64decode(f"{key}=")) == 32
+        config = parse_url(f"server://{key}@:10101/:8080?strict=1")
+        assert isinstance(config, ServerConfig)
+        assert config.secret.reveal() == key
+        keys.add(key)
+    assert len(keys) == 100
 
 
 def test_version_imports_nothing_that_it_does_not_need() -> None:

@@ -112,14 +112,7 @@ BLOCK: Final = Parameter(
     BlockedProtocols(),
     Blocked(0),
 )
-STRICT: Final = Parameter(
-    "strict",
-    "1 speaks only to peers that prove the key with the extension",
-    _TUNNEL,
-    Flag(),
-    False,
-    offered=Offered((False,), "the extension is not part of this version"),
-)
+STRICT: Final = Parameter("strict", "1 speaks only to peers that prove the key with the extension", _TUNNEL, Flag(), False)
 POOL: Final = Parameter(
     "pool",
     "whether users share pool connections with a peer that can: `auto`, `single` or `mux`",

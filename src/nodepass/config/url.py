@@ -18,7 +18,7 @@ from nodepass.config.endpoint import Endpoint, parse_endpoint
 from nodepass.config.parameter import ParameterValues
 from nodepass.config.query import decode_percent, split_query
 from nodepass.config.split import SplitUrl, split_url
-from nodepass.config.values import Mode, Secret, TlsMode
+from nodepass.config.values import Mode, RunMode, Secret, TlsMode
 from nodepass.errors import ConfigError
 
 Config: TypeAlias = ServerConfig | ClientConfig | MasterConfig
@@ -103,6 +103,7 @@ def _build(parts: SplitUrl) -> Config:
             _tunnel(ClientConfig, parts, address, targets, values), min=values[params.MIN], sni=values[params.SNI]
         )
     _check_certificate(config)
+    _check_strict(config)
     _check_loop(config)
     return config
 
@@ -216,6 +217,13 @@ def _check_certificate(config: Config) -> None:
     if config.tls is TlsMode.FILES and not (config.crt and config.key):
         missing = " and ".join(name for name, path in (("crt", config.crt), ("key", config.key)) if not path)
         raise ConfigError("tls", "2", f"expected {missing} as well: PEM files")
+
+
+def _check_strict(config: ServerConfig | ClientConfig) -> None:
+    """Refuse `strict` where the key is one that everybody can derive; a client without a server proves it to nobody."""
+    single_end = config.scheme is Mode.CLIENT and config.mode is RunMode.REVERSE_OR_SINGLE_END
+    if config.strict and config.key_is_default and not single_end:
+        raise ConfigError("strict", "1", "needs a key in the URL; `nodepass genkey` prints one")
 
 
 def _check_loop(config: TunnelConfig) -> None:

@@ -28,7 +28,8 @@ class SessionKeys:
     """The keys of one session, the same at both ends. Nothing shows them.
 
     The key of pool connections is HMAC-SHA256 with the handshake hash (Noise specification, section 11.2) as its key and
-    ``nodepass pool`` as its message.
+    ``nodepass pool`` as its message. That hash is no secret to those who have the tunnel key and heard the handshake: a
+    proof tells that its maker is one of them. What is sealed needs the Diffie-Hellman secret, which only the ends have.
 
     Args:
         session: the name of the session.

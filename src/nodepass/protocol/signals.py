@@ -190,8 +190,9 @@ def from_json(members: dict[str, object]) -> Signal:
         parse_remote(remote)
         return Signal(action, remote=remote, id=_pool_connection(connection_id))
     # v1's server with certificate files sends a verify without fingerprint.
-    if action is Action.PIN or (action is Action.VERIFY and fp):
-        _check_fingerprint(fp)
+    has_fp = action is Action.PIN or (action is Action.VERIFY and fp)
+    if has_fp and not is_fingerprint(fp):
+        raise SignalError(f"fp is {fp[:40]!r}, expected sha256: and 32 upper-case hex pairs")
     if action is Action.VERIFY:
         return Signal(action, id=_pool_connection(connection_id), fp=fp)
     return Signal(action, fp=fp if action is Action.PIN else "")
@@ -227,11 +228,6 @@ def _pool_connection(text: str) -> ConnectionId:
     if not is_connection_id(text) or text == CONTROL:
         raise SignalError(f"id is {text[:40]!r}, expected 8 lower-case hex digits, not {CONTROL}")
     return text
-
-
-def _check_fingerprint(text: str) -> None:
-    if not is_fingerprint(text):
-        raise SignalError(f"fp is {text[:40]!r}, expected sha256: and 32 upper-case hex pairs")
 
 
 def fingerprint(der: bytes) -> str:

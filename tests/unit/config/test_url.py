@@ -30,7 +30,7 @@ from nodepass.errors import ConfigError
 
 FULL_QUERY: Final = (
     "log=debug&tls=2&crt=/a+b.pem&key=/k%2B.pem&mode=2&dns=0&rate=100&slot=5&proxy=2&read=1m30s&dial=10.0.0.9&notcp=1"
-    "&noudp=1&lbs=2&block=31&strict=0&pool=single&workers=1&allow=10.0.0.0/8,::1&deny=10.1.0.0/16&proxyin=192.0.2.1"
+    "&noudp=1&lbs=2&block=31&strict=1&pool=single&workers=1&allow=10.0.0.0/8,::1&deny=10.1.0.0/16&proxyin=192.0.2.1"
 )
 
 
@@ -64,6 +64,7 @@ def test_every_parameter_reaches_its_field() -> None:
         noudp=True,
         lbs=Balancing.PRIMARY_BACKUP,
         block=Blocked.SOCKS | Blocked.TLS,
+        strict=True,
         pool=PoolSharing.SINGLE,
         allow=(ip_network("10.0.0.0/8"), ip_network("::1/128")),
         deny=(ip_network("10.1.0.0/16"),),
@@ -225,6 +226,24 @@ def test_a_loop_is_refused(url: str) -> None:
 @pytest.mark.parametrize("url", ["server://10.0.0.1:80/10.0.0.2:80", "server://:80/127.0.0.1:81", "client://a:80/b:80"])
 def test_what_only_looks_like_a_loop_is_taken(url: str) -> None:
     assert isinstance(parse_url(url), TunnelConfig)
+
+
+@pytest.mark.parametrize("url", ["server://:1/a:2", "server://@:1/a:2", "client://h:1/a:2", "client://h:1/a:2?mode=2"])
+def test_strict_needs_a_key(url: str) -> None:
+    strict = f"{url}{'&' if '?' in url else '?'}strict=1"
+    with pytest.raises(ConfigError) as refusal:
+        parse_url(strict)
+    assert str(refusal.value) == "strict=1: needs a key in the URL; `nodepass genkey` prints one"
+    parse_url(strict.replace("strict=1", "strict=0"))
+    config = parse_url(strict.replace("//@", "//").replace("//", "//k@"))
+    assert isinstance(config, TunnelConfig)
+    assert config.strict
+
+
+def test_strict_without_a_key_is_taken_where_there_is_no_peer() -> None:
+    config = parse_url("client://:1/a:2?mode=1&strict=1")
+    assert isinstance(config, ClientConfig)
+    assert config.strict
 
 
 def test_to_url_writes_every_default_out() -> None:

@@ -125,6 +125,8 @@ def test_any_json_gives_a_signal_or_a_signal_error(value: object) -> None:
         (b'{"action":"verify","id":"38885f7e","fp":"sha256:00"}', "fp is 'sha256:00'"),
         (b'{"action":"verify","fp":"sha256:' + b"00:" * 31 + b'00"}', "id is ''"),
         (b'{"action":"verify","id":"38885f7e","fp":"sha256:' + b"ab:" * 31 + b'ab"}', "upper-case"),
+        (b'{"action":"pin","fp":"sha256:' + b"AB:" * 31 + b'AB"}', "not sealed"),
+        (b'{"action":"pin"}', "fp is ''"),
         (b'["action"]', "not a signal"),
         (b"[" * 12000, "not a signal"),
         (b'{"a":' * 2400, "not a signal"),
@@ -149,6 +151,11 @@ def test_a_line_under_another_key_is_refused() -> None:
     line = SignalCodec("other").encode(Signal(Action.PING))
     with pytest.raises(SignalError, match="under this key"):
         SignalCodec(KEY).decode(line)
+
+
+def test_a_pin_is_not_sent_under_the_tunnel_key() -> None:
+    with pytest.raises(SignalError, match="sealed channel only"):
+        SignalCodec(KEY).encode(Signal(Action.PIN, fp=fingerprint(b"certificate")))
 
 
 def test_lines_are_bounded_both_ways() -> None:
