@@ -1,4 +1,12 @@
+class CipherState:
+    k: bytes
+
+class NoiseProtocol:
+    cipher_state_encrypt: CipherState
+    cipher_state_decrypt: CipherState
+
 class NoiseConnection:
+    noise_protocol: NoiseProtocol
     @classmethod
     def from_name(cls, name: bytes) -> NoiseConnection: ...
     def set_psks(self, psk: bytes) -> None: ...

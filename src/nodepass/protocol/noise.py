@@ -10,6 +10,7 @@ that is refused leaves everything as it was, so that the next good one is read.
 
 from __future__ import annotations
 
+import hmac
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -42,6 +43,7 @@ class NoiseHandshake:
     """
 
     def __init__(self, pre_shared_key: bytes, *, initiator: bool) -> None:
+        self._initiator = initiator
         self._connection = NoiseConnection.from_name(_NAME)
         self._connection.set_psks(pre_shared_key)
         if initiator:
@@ -78,6 +80,16 @@ class NoiseHandshake:
         It depends on the pre-shared key and on what was sent, and not on the Diffie-Hellman secret.
         """
         return self._connection.get_handshake_hash()
+
+    def secret(self, label: bytes) -> bytes:
+        """Derive a key that only the two ends have, not who knows the pre-shared key and heard all: 32 bytes.
+
+        HMAC-SHA256 with the key of what the initiator sends (Noise specification, section 5.2, Split) as its key, and the
+        label and the handshake hash as its message.
+        """
+        protocol = self._connection.noise_protocol
+        sending = protocol.cipher_state_encrypt if self._initiator else protocol.cipher_state_decrypt
+        return hmac.digest(sending.k, label + self.hash, "sha256")
 
     def encrypt(self, plain: bytes) -> bytes:
         """Seal the next message to the other end; it is `TAG_SIZE` bytes longer."""

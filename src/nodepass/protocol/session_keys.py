@@ -27,9 +27,7 @@ _TAG_SIZE: Final = POOL_PROOF_SIZE - _COUNTER_END
 class SessionKeys:
     """The keys of one session, the same at both ends. Nothing shows them.
 
-    The key of pool connections is HMAC-SHA256 with the handshake hash (Noise specification, section 11.2) as its key and
-    ``nodepass pool`` as its message. That hash is no secret to those who have the tunnel key and heard the handshake: a
-    proof tells that its maker is one of them. What is sealed needs the Diffie-Hellman secret, which only the ends have.
+    The key of pool connections is the handshake's `secret` for ``nodepass pool``.
 
     Args:
         session: the name of the session.
@@ -44,7 +42,7 @@ class SessionKeys:
     def __init__(self, session: bytes, handshake: NoiseHandshake) -> None:
         self.session = session
         self._handshake = handshake
-        self._pool_key = hmac.digest(handshake.hash, b"nodepass pool", "sha256")
+        self._pool_key = handshake.secret(b"nodepass pool")
 
     def proof(self, counter: int) -> bytes:
         """Give what opens a pool connection.

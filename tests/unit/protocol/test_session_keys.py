@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from nodepass.protocol.extension import POOL_PROOF_SIZE, SessionKeys, counter_of, session_of
 from nodepass.protocol.noise import NoiseHandshake
+from tests.unit.protocol.noise_by_hand import Initiator
 
 SESSION = bytes.fromhex("f011223344556677")
 
@@ -32,11 +33,14 @@ CLIENT, SERVER = both_ends()
 
 @pytest.mark.parametrize("counter", [0, 1, 255, 2**32, 2**64 - 1])
 def test_a_proof_is_as_the_specification_says(counter: int) -> None:
-    initiator, _ = handshakes()
-    key = hmac.new(initiator.hash, b"nodepass pool", hashlib.sha256).digest()
+    by_hand, responder = Initiator(bytes(32)), NoiseHandshake(bytes(32), initiator=False)
+    responder.read_message(by_hand.first_message(b""))
+    by_hand.read_second_message(responder.write_message(b""))
+    to_responder, _ = by_hand.transport_keys()
+    key = hmac.new(to_responder, b"nodepass pool" + by_hand.hash, hashlib.sha256).digest()
     head = SESSION + counter.to_bytes(8, "big")
     tag = hmac.new(key, b"pool" + head, hashlib.sha256).digest()[:16]
-    assert SessionKeys(SESSION, initiator).proof(counter) == head + tag
+    assert SessionKeys(SESSION, responder).proof(counter) == head + tag
 
 
 @given(st.integers(0, 2**64 - 1))
