@@ -238,7 +238,8 @@ class Connection:
         """If all that was sent has: those who wait for that go on, and a connection that everyone has left ends."""
         core = self.engine.core
         timer = core.get_timer()
-        pending = core.bytes_in_flight or core.get_send_buffer_size() or (timer is not None and timer[0] == "pacing")
+        unsent = core.get_send_buffer_size() or self.streams.ending
+        pending = unsent or core.bytes_in_flight or (timer is not None and timer[0] == "pacing")
         if not pending:
             self._let_go_on()
         if not self._left or self.streams.alive:

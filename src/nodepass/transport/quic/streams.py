@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from nodepass.errors import ProtocolError
 from nodepass.log import WARN
 from nodepass.policy.receive_window import SMALLEST
-from nodepass.transport.quic.breaking import Breaking
+from nodepass.transport.quic.arrivals import Arrivals
 from nodepass.transport.quic.credit import Credit
 from nodepass.transport.quic.link import QuicLink
 from nodepass.transport.quic.peer_ids import PeerIds
@@ -80,7 +80,7 @@ class Streams:
         self._blocked: dict[QuicLink, None] = {}
         self._ids = PeerIds()
         self._credit = Credit(engine)
-        self._breaking = Breaking(engine, carrier)
+        self._arrivals = Arrivals(engine, carrier)
         self.stall = Stall(carrier.resume, interval, log)
         self.alive = 0
         """Links that are not gone for their owners."""
@@ -88,6 +88,11 @@ class Streams:
         """Of the server's certificate."""
 
     # For the connection.
+
+    @property
+    def ending(self) -> bool:
+        """Whether there are streams whose end has yet to be sent."""
+        return self._arrivals.awaited
 
     def open(self) -> QuicLink | None:
         """Open a stream and send its opening byte; None while the peer allows no more of them."""
@@ -132,6 +137,8 @@ class Streams:
         Raises:
             ProtocolError: see `take`.
         """
+        if self._arrivals.awaited:
+            self._arrivals.look()
         arrived, self._arrived = self._arrived, []
         for link in arrived:
             if self._credit.given:
@@ -158,7 +165,7 @@ class Streams:
     def failed(self, error: Exception) -> None:
         """The connection is over."""
         self.stall.close()
-        self._breaking.close()
+        self._arrivals.close()
         for link in tuple(self._links.values()):
             link.deliver()
             link.connection_failed(error)
@@ -184,13 +191,14 @@ class Streams:
             # The peer has stopped the stream or ended the connection: the event that tells so is on its way.
             return size
         self._carrier.wake()
+        link.written = self._engine.rounds
         carried = min(size, room)
         link.sent += carried
         return carried
 
     def send_end(self, link: QuicLink) -> None:
         """End the sending direction."""
-        self._order(lambda: self._engine.core.send_stream(link.id, b"", fin=True))
+        self._arrivals.end(link)
 
     def reset(self, link: QuicLink) -> None:
         """Break the sending direction; what has been written goes out before, as far as it can now."""
@@ -212,7 +220,7 @@ class Streams:
 
     def abort_when_received(self, link: QuicLink) -> None:
         """Abort it once the peer has got what was sent on it."""
-        self._breaking.add(link)
+        self._arrivals.wait(link.id, link.abort)
 
     def forget(self, link: QuicLink) -> None:
         """Both directions have ended."""
