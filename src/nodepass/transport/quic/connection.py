@@ -170,7 +170,8 @@ class Connection:
         if self.over:
             return
         try:
-            self._sender.send()
+            if not self._sender.send():
+                self.streams.sent()
         except Exception as error:  # noqa: BLE001 - see `received`; a link may be in the middle of something
             self._loop.call_soon(self._broke, error)
 
@@ -212,9 +213,12 @@ class Connection:
             return
         try:
             self.streams.send_credit()
+            self.streams.give_room()
             if self._sender.send():
                 self.wake()
-            self.streams.give_room()
+            else:
+                self.streams.sent()
+                self.streams.give_room()
             self._alarm.set(self.engine.core)
             if self._left or self._waiting:
                 self._see_what_arrived()
