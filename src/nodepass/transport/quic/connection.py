@@ -23,6 +23,7 @@ from nodepass.log import WARN
 from nodepass.transport.base import LINGER
 from nodepass.transport.quic.alarm import Alarm
 from nodepass.transport.quic.heartbeat import Heartbeat
+from nodepass.transport.quic.leftovers import Leftovers
 from nodepass.transport.quic.paths import Paths
 from nodepass.transport.quic.sender import Sender
 from nodepass.transport.quic.streams import Streams
@@ -69,6 +70,7 @@ class Connection:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._sender = Sender(engine, socket, answer)
+        self._leftovers = Leftovers(engine, self._sender)
         self._owner = owner
         self._log = log
         self._paths = Paths(address)
@@ -108,6 +110,9 @@ class Connection:
         if self.over or not self.engine.started:
             return
         try:
+            if self._leftovers.are_left():
+                self._flush()
+                return
             self._take_events()
         except Exception as error:  # noqa: BLE001 - see `received`
             self._broke(error)

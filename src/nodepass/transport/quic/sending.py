@@ -135,7 +135,8 @@ class Sending:
     def _room(self, link: QuicLink) -> int:
         """How many bytes a stream may write now."""
         room = self._free()
-        if not self._unsent or (self._sole is link and len(self._blocked) == (link in self._blocked)):
+        alone = self._sole is link and len(self._blocked) == (link in self._blocked)
+        if (alone or not self._unsent) and not self._engine.careful:
             room += BACKLOG
         most = max(SMALLEST_SEND_BUFFER, min(SEND_BUFFER, SHARED_SEND_BUFFER // max(len(self._links), 1)))
         return min(room, most - self._engine.core.get_send_buffer_size(link.id))

@@ -211,11 +211,12 @@ class Streams:
     # In between.
 
     def _order(self, command: Callable[[], None]) -> None:
-        """Have the engine do something with a stream, unless that or the connection has ended meanwhile."""
+        """Have the engine break off a stream, unless that or the connection has ended meanwhile."""
         try:
             command()
         except (ValueError, RuntimeError):
             return
+        self._engine.careful = True
         self._carrier.wake()
 
     def _adopt(self, stream_id: int, sent: int = 0) -> QuicLink:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.harness import Troubles, UdpWay
 from tests.unit.transport.quic.ends import connection_of, ends
 
 if TYPE_CHECKING:
@@ -158,3 +159,24 @@ async def test_a_stream_that_is_broken_off_after_its_end_is_broken() -> None:
         await other.until(lambda: "lost" in other.events)
         assert other.data == PIECE
         assert other.error is not None
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_many_ends_arrive_over_a_bad_way(seed: int) -> None:
+    async with ends() as made:
+        with UdpWay(made.port, troubles=Troubles(loss=0.1, swap=0.05), seed=seed) as way:
+            dialer = made.dialer(port=way.port)
+            pairs = [await made.pair(dialer) for _ in range(40)]
+            for near, far in pairs:
+                near.link.write(PIECE)
+                far.link.write(SEVERAL)
+            connection_of(dialer).transmit()
+            made.connections[0].transmit()
+            for near, far in pairs:
+                near.link.write_eof()
+                far.link.write_eof()
+            for near, far in pairs:
+                for notes in (near, far):
+                    await notes.until(lambda notes=notes: "lost" in notes.events)  # type: ignore[misc]
+                assert far.data == PIECE
+                assert near.data == SEVERAL
