@@ -30,11 +30,14 @@ SHARED_SEND_BUFFER: Final = 32 * 1024 * 1024
 BACKLOG: Final = 16 * 1024
 """Bytes that one stream may have there beyond what can be sent now, so that there is no pause when that gets more."""
 
+BACKLOG_SHARE: Final = 4
+"""Or one byte in so many of those that may be on their way: what takes the fourth part of a round trip to be sent."""
+
 LEAST: Final = 4 * 1024
 """Bytes for which it is worth while to let a stream go on."""
 
 PACKET: Final = 1500
-"""Bytes of a packet at most: the library begins none for which there might not be room."""
+"""Bytes of a packet at most."""
 
 FRAME: Final = 64
 """Bytes that a frame has in its packet besides data, with those of the packet itself."""
@@ -60,6 +63,8 @@ class Sending:
         self._links = links
         self._blocked: dict[QuicLink, None] = {}
         self._round = engine.rounds
+        self._window = 0
+        """Bytes of packets that can be sent now, but for one packet."""
         self._unsent = 0
         """Bytes that have been written and not sent, as packets; none of those that wait for the peer to take more."""
         self._sole: QuicLink | None = None
@@ -68,22 +73,29 @@ class Sending:
     @property
     def ready(self) -> bool:
         """Whether a short message can go beside what the streams send."""
+        return self._window >= PACKET
+
+    def measure(self) -> None:
+        """Packets have been sent, acknowledged or lost."""
         core = self._engine.core
-        free: int = core.congestion_window - core.bytes_in_flight
-        return free >= 2 * PACKET
+        # The library begins no packet for which there might not be room.
+        self._window = core.congestion_window - core.bytes_in_flight - PACKET
 
     def carry(self, link: QuicLink, data: bytes | bytearray | memoryview) -> int:
         """Take as much of `data` as the stream may send now; see `StreamLink`."""
-        size = len(data)
+        core = self._engine.core
+        size = room = len(data)
+        cost = size + size // SHARE + FRAME
         try:
-            room = self._room(link)
-            if room < size:
-                self._blocked[link] = None
+            if self._unsent + cost > self._window or core.get_send_buffer_size(link.id) + size > SMALLEST_SEND_BUFFER:
+                room = self._room(link)
+                if room < size:
+                    self._blocked[link] = None
             if self._credit.given:
                 room = min(room, link.granted - link.sent)
             if room <= 0:
                 return 0
-            self._engine.core.send_stream(link.id, data if size <= room else memoryview(data)[:room])
+            core.send_stream(link.id, data if size <= room else memoryview(data)[:room])
         except (ValueError, RuntimeError):
             # The peer has stopped the stream or ended the connection: the event that tells so is on its way.
             return size
@@ -97,15 +109,16 @@ class Sending:
 
     def sent(self) -> None:
         """All packets have been made that could be: what is left of what was written?"""
+        self.measure()
         if self._round == self._engine.rounds or not self._unsent:
             return
         self._round = self._engine.rounds
         core = self._engine.core
-        self._unsent = core.get_send_buffer_size()
         timer = core.get_timer()
-        paced = timer is not None and timer[0] == "pacing"
-        if self._unsent and core.congestion_window - core.bytes_in_flight >= PACKET and not paced:
-            # What is left waits for the peer to take more, and is in nobody's way.
+        if self._window < 0 or (timer is not None and timer[0] == "pacing"):
+            self._unsent = core.get_send_buffer_size()
+        else:
+            # What is left, if anything, waits for the peer to take more, and is in nobody's way.
             self._unsent = 0
 
     def give_room(self) -> None:
@@ -128,8 +141,7 @@ class Sending:
 
     def _free(self) -> int:
         """How many bytes can be sent now besides those that have been written."""
-        core = self._engine.core
-        free: int = core.congestion_window - core.bytes_in_flight - PACKET - FRAME - self._unsent
+        free = self._window - FRAME - self._unsent
         return free - free // SHARE
 
     def _room(self, link: QuicLink) -> int:
@@ -137,6 +149,6 @@ class Sending:
         room = self._free()
         alone = self._sole is link and len(self._blocked) == (link in self._blocked)
         if (alone or not self._unsent) and not self._engine.careful:
-            room += BACKLOG
+            room += max(BACKLOG, self._engine.core.congestion_window // BACKLOG_SHARE)
         most = max(SMALLEST_SEND_BUFFER, min(SEND_BUFFER, SHARED_SEND_BUFFER // max(len(self._links), 1)))
         return min(room, most - self._engine.core.get_send_buffer_size(link.id))

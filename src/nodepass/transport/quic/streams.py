@@ -130,6 +130,7 @@ class Streams:
         Raises:
             ProtocolError: see `take`.
         """
+        self._sending.measure()
         if self._arrivals.awaited:
             self._arrivals.look()
         arrived, self._arrived = self._arrived, []
