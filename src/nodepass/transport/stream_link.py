@@ -239,6 +239,8 @@ class StreamLink(Link):
 
     def room(self) -> None:
         """The connection takes more."""
+        if not self._queue:
+            return
         self._queue.drain(self._carry)
         if not self._queue and (self._write_ended or self._ending is not None):
             self._all_sent()

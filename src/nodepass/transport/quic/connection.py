@@ -23,6 +23,7 @@ from nodepass.log import WARN
 from nodepass.transport.base import LINGER
 from nodepass.transport.quic.alarm import Alarm
 from nodepass.transport.quic.heartbeat import Heartbeat
+from nodepass.transport.quic.leftovers import Leftovers
 from nodepass.transport.quic.paths import Paths
 from nodepass.transport.quic.sender import Sender
 from nodepass.transport.quic.streams import Streams
@@ -69,6 +70,7 @@ class Connection:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._sender = Sender(engine, socket, answer)
+        self._leftovers = Leftovers(engine, self._sender)
         self._owner = owner
         self._log = log
         self._paths = Paths(address)
@@ -108,6 +110,9 @@ class Connection:
         if self.over or not self.engine.started:
             return
         try:
+            if self._leftovers.are_left():
+                self._flush()
+                return
             self._take_events()
         except Exception as error:  # noqa: BLE001 - see `received`
             self._broke(error)
@@ -174,7 +179,8 @@ class Connection:
         if self.over:
             return
         try:
-            self._sender.send()
+            if not self._sender.send():
+                self.streams.sent()
         except Exception as error:  # noqa: BLE001 - see `received`; a link may be in the middle of something
             self._loop.call_soon(self._broke, error)
 
@@ -216,9 +222,12 @@ class Connection:
             return
         try:
             self.streams.send_credit()
+            self.streams.give_room()
             if self._sender.send():
                 self.wake()
-            self.streams.give_room()
+            else:
+                self.streams.sent()
+                self.streams.give_room()
             self._alarm.set(self.engine.core)
             if self._left or self._waiting:
                 self._see_what_arrived()
@@ -242,7 +251,8 @@ class Connection:
         """If all that was sent has: those who wait for that go on, and a connection that everyone has left ends."""
         core = self.engine.core
         timer = core.get_timer()
-        pending = core.bytes_in_flight or core.get_send_buffer_size() or (timer is not None and timer[0] == "pacing")
+        unsent = core.get_send_buffer_size() or self.streams.ending
+        pending = unsent or core.bytes_in_flight or (timer is not None and timer[0] == "pacing")
         if not pending:
             self._let_go_on()
         if not self._left or self.streams.alive:

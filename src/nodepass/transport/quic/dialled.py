@@ -144,7 +144,7 @@ class Dialled:
         self.connection.turn()
 
     def _writable(self) -> None:
-        self.connection.wake()
+        self.connection.turn()
 
     def _on_socket_error(self, error: OSError) -> None:
         # Later: this may come from inside a call of a link.

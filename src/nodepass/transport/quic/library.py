@@ -106,6 +106,10 @@ class Engine(QuicConnection):
         self._distrust: Exception | None = None
         self.held: deque[Event] = deque()
         """What the core told during the handshake that is not the handshake's."""
+        self.careful = False
+        """Whether the core may have frames left to send of a stream that ends; see `leftovers`."""
+        self.rounds = 0
+        """How often packets have been made: what was written since the last time is in no frame yet."""
 
     @property
     def core(self) -> QuicConnectionCore:

@@ -22,7 +22,7 @@ class QuicLink(StreamLink):
         sent: bytes sent on it so far: the opening byte, at the client.
     """
 
-    __slots__ = ("_refused", "_streams", "arrived", "came", "fin", "granted", "id", "sent", "window")
+    __slots__ = ("_refused", "_streams", "arrived", "came", "fin", "granted", "id", "sent", "window", "written")
 
     def __init__(self, streams: Streams, stream_id: int, remote: Address, sent: int = 0) -> None:
         super().__init__(remote)
@@ -30,6 +30,8 @@ class QuicLink(StreamLink):
         self._refused = False
         self.id = stream_id
         self.sent = sent
+        self.written = -1
+        """In which round something was written last; see `Engine.rounds`."""
         self.granted = SMALLEST
         """The offset up to which the peer lets this stream be sent, if the two ends give credit."""
         self.window = ReceiveWindow()

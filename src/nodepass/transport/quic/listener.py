@@ -156,8 +156,8 @@ class QuicListener(Carriers):
             connection.turn()
 
     def _writable(self) -> None:
-        for connection in self._taken:
-            connection.wake()
+        for connection in tuple(self._taken):
+            connection.turn()
 
     def _socket_failed(self, error: OSError) -> None:
         self._log.seldom("quic send", WARN, "QUIC: cannot send: %s", error.strerror)

@@ -37,6 +37,7 @@ class Sender:
         """Send what may be sent now; whether there is more than one turn's worth."""
         if self.socket.blocked:
             return False
+        self._engine.rounds += 1
         # A call and little more for each datagram: there are hundreds of thousands a second of them.
         transmits = islice(iter(partial(self._engine.core.poll_transmit, monotonic()), None), MOST_DATAGRAMS)
         if self._answer is None:

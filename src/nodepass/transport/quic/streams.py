@@ -1,4 +1,4 @@
-"""The streams of one QUIC connection: which link is which, what each may send, and what each may have waiting.
+"""The streams of one QUIC connection: which link is which, and what each may have waiting to be read.
 
 What always holds:
 
@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Final
 from nodepass.errors import ProtocolError
 from nodepass.log import WARN
 from nodepass.policy.receive_window import SMALLEST
-from nodepass.transport.quic.breaking import Breaking
+from nodepass.transport.quic.arrivals import Arrivals
 from nodepass.transport.quic.credit import Credit
 from nodepass.transport.quic.link import QuicLink
 from nodepass.transport.quic.peer_ids import PeerIds
+from nodepass.transport.quic.sending import Sending
 from nodepass.transport.quic.settings import ALPN_CREDIT
 from nodepass.transport.quic.stall import Stall
 
@@ -32,14 +33,6 @@ if TYPE_CHECKING:
 
 OPENING: Final = b"\x00"
 """What a client sends first on a stream (spec: wire.md)."""
-
-SEND_BUFFER: Final = 512 * 1024
-"""Bytes of one stream that may wait in the engine to be sent, where few streams share the connection."""
-
-SMALLEST_SEND_BUFFER: Final = 64 * 1024
-
-SHARED_SEND_BUFFER: Final = 32 * 1024 * 1024
-"""Bytes that those of all streams may come to, as far as they are larger than the smallest."""
 
 BROKEN: Final = 1
 """Error code with which streams are reset and stopped; v1 gives codes no meaning."""
@@ -77,10 +70,10 @@ class Streams:
         self._log = log
         self._links: dict[int, QuicLink] = {}
         self._arrived: list[QuicLink] = []
-        self._blocked: dict[QuicLink, None] = {}
         self._ids = PeerIds()
         self._credit = Credit(engine)
-        self._breaking = Breaking(engine, carrier)
+        self._sending = Sending(engine, carrier, self._credit, self._links)
+        self._arrivals = Arrivals(engine, carrier)
         self.stall = Stall(carrier.resume, interval, log)
         self.alive = 0
         """Links that are not gone for their owners."""
@@ -88,6 +81,11 @@ class Streams:
         """Of the server's certificate."""
 
     # For the connection.
+
+    @property
+    def ending(self) -> bool:
+        """Whether there are streams whose end has yet to be sent."""
+        return self._arrivals.awaited
 
     def open(self) -> QuicLink | None:
         """Open a stream and send its opening byte; None while the peer allows no more of them."""
@@ -132,6 +130,9 @@ class Streams:
         Raises:
             ProtocolError: see `take`.
         """
+        self._sending.measure()
+        if self._arrivals.awaited:
+            self._arrivals.look()
         arrived, self._arrived = self._arrived, []
         for link in arrived:
             if self._credit.given:
@@ -141,56 +142,37 @@ class Streams:
                 self.stall.look(link)
 
     def give_room(self) -> None:
-        """Let links go on whose bytes have gone out."""
-        if not self._blocked:
-            return
-        enough = self._send_buffer() // 2
-        buffered = self._engine.core.get_send_buffer_size
-        for link in tuple(self._blocked):
-            if buffered(link.id) <= enough:
-                self._blocked.pop(link, None)
-                link.room()
+        """Let links go on that wait to send."""
+        self._sending.give_room()
+
+    def sent(self) -> None:
+        """Packets have been made."""
+        self._sending.sent()
 
     def send_credit(self) -> None:
         """Tell the peer how far it may send."""
-        self._credit.send()
+        if self._sending.ready:
+            self._credit.send()
 
     def failed(self, error: Exception) -> None:
         """The connection is over."""
         self.stall.close()
-        self._breaking.close()
+        self._sending.close()
+        self._arrivals.close()
         for link in tuple(self._links.values()):
             link.deliver()
             link.connection_failed(error)
         self._links.clear()
-        self._blocked.clear()
 
     # For the links.
 
     def carry(self, link: QuicLink, data: bytes | bytearray | memoryview) -> int:
-        """Take as much of `data` as the stream may send and hold; see `StreamLink`."""
-        core = self._engine.core
-        size = len(data)
-        try:
-            room = self._send_buffer() - core.get_send_buffer_size(link.id)
-            if room < size:
-                self._blocked[link] = None
-            if self._credit.given:
-                room = min(room, link.granted - link.sent)
-            if room <= 0:
-                return 0
-            core.send_stream(link.id, data if size <= room else memoryview(data)[:room])
-        except (ValueError, RuntimeError):
-            # The peer has stopped the stream or ended the connection: the event that tells so is on its way.
-            return size
-        self._carrier.wake()
-        carried = min(size, room)
-        link.sent += carried
-        return carried
+        """Take as much of `data` as the stream may send now; see `StreamLink`."""
+        return self._sending.carry(link, data)
 
     def send_end(self, link: QuicLink) -> None:
         """End the sending direction."""
-        self._order(lambda: self._engine.core.send_stream(link.id, b"", fin=True))
+        self._arrivals.end(link)
 
     def reset(self, link: QuicLink) -> None:
         """Break the sending direction; what has been written goes out before, as far as it can now."""
@@ -212,7 +194,7 @@ class Streams:
 
     def abort_when_received(self, link: QuicLink) -> None:
         """Abort it once the peer has got what was sent on it."""
-        self._breaking.add(link)
+        self._arrivals.wait(link.id, link.abort)
 
     def vouch(self) -> None:
         """The peer has proved who it is."""
@@ -221,7 +203,7 @@ class Streams:
     def forget(self, link: QuicLink) -> None:
         """Both directions have ended."""
         self._links.pop(link.id, None)
-        self._blocked.pop(link, None)
+        self._sending.forget(link)
         self._credit.forget(link)
 
     def lost(self, link: QuicLink) -> None:
@@ -234,11 +216,12 @@ class Streams:
     # In between.
 
     def _order(self, command: Callable[[], None]) -> None:
-        """Have the engine do something with a stream, unless that or the connection has ended meanwhile."""
+        """Have the engine break off a stream, unless that or the connection has ended meanwhile."""
         try:
             command()
         except (ValueError, RuntimeError):
             return
+        self._engine.careful = True
         self._carrier.wake()
 
     def _adopt(self, stream_id: int, sent: int = 0) -> QuicLink:
@@ -246,9 +229,6 @@ class Streams:
         self.alive += 1
         self._carrier.wake()
         return link
-
-    def _send_buffer(self) -> int:
-        return max(SMALLEST_SEND_BUFFER, min(SEND_BUFFER, SHARED_SEND_BUFFER // max(len(self._links), 1)))
 
     def _take_data(self, link: QuicLink | None, stream_id: int, data: bytes, end: bool) -> None:
         if link is None:

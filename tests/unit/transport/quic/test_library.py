@@ -144,11 +144,40 @@ def test_credit_is_granted_when_an_event_is_taken() -> None:
     assert sent_until_blocked() > STREAM_WINDOW
 
 
+def test_an_end_in_a_frame_of_its_own_that_is_lost_with_data_is_never_sent_again() -> None:
+    """It is why ends wait in `arrivals`."""
+    couple = Couple()
+    couple.exchange()
+    client = couple.client.core
+    stream_id = client.open_stream(unidirectional=False)
+    client.send_stream(stream_id, b"data")
+    couple.client.datagrams_to_send(couple._now)
+    client.send_stream(stream_id, b"", fin=True)
+    couple.client.datagrams_to_send(couple._now)
+    for _ in range(4):
+        client.send_ping(0)
+        for datagram, _ in couple.client.datagrams_to_send(couple._now):
+            couple.server.receive(datagram, len(datagram), CLIENT, couple._now)
+    couple.exchange()
+    assert [event for event in couple.server.held if event[0] == "stream_data"] == [
+        ("stream_data", stream_id, b"data", False)
+    ]
+    assert not client.bytes_in_flight
+
+
 def test_the_arguments_and_attributes_that_are_overridden_exist() -> None:
     for name in ("serialize_transport_parameters", "receive_crypto"):
         assert callable(getattr(QuicTlsBridge, name))
-    for name in ("outstanding_application_packets", "bytes_in_flight", "loss_total", "received_authenticated_packet"):
+    for name in (
+        "outstanding_application_packets",
+        "bytes_in_flight",
+        "congestion_window",
+        "loss_total",
+        "pto_total",
+        "state",
+    ):
         assert hasattr(QuicConnectionCore, name)
+    assert hasattr(QuicConnectionCore, "received_authenticated_packet")
     couple = Couple()
     for name in ("_configuration", "_close_event", "_created_local_stream_ids", "_handshake_complete", "_tls", "_version"):
         assert hasattr(couple.client, name), name

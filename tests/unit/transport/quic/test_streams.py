@@ -12,7 +12,8 @@ from nodepass.config import Tunables
 from nodepass.policy.receive_window import SMALLEST
 from nodepass.transport.quic import settings, stall, streams
 from nodepass.transport.quic.credit import Credit
-from nodepass.transport.quic.streams import BROKEN, CLIENT_CREDIT, SEND_BUFFER
+from nodepass.transport.quic.sending import SEND_BUFFER
+from nodepass.transport.quic.streams import BROKEN, CLIENT_CREDIT
 from tests.unit.transport.quic.ends import connection_of, ends
 
 if TYPE_CHECKING:
@@ -51,6 +52,21 @@ async def test_many_streams_carry_at_once() -> None:
             assert far.data == BULK[number * 1000 : number * 1000 + 20_000]
             assert near.data == BULK[number * 2000 : number * 2000 + 20_000]
         assert len(made.connections) == 1
+
+
+async def test_many_streams_that_begin_at_once_do_not_hold_up_acknowledgements() -> None:
+    """Where they did, at both ends, nothing went on but by timers: six or seven times before these bytes had arrived."""
+    async with ends(most=MANY) as made:
+        dialer = made.dialer()
+        pairs = [await made.pair(dialer) for _ in range(MANY)]
+        for near, far in pairs:
+            near.link.write(BULK[:2000])
+            far.link.write(BULK[:2000])
+        for near, far in pairs:
+            await far.until(lambda far=far: len(far.data) == 2000)  # type: ignore[misc]
+            await near.until(lambda near=near: len(near.data) == 2000)  # type: ignore[misc]
+        timed = [connection.engine.core.pto_total for connection in (connection_of(dialer), made.connections[0])]
+        assert min(timed) < 3
 
 
 async def write_until_stuck(near: Notes) -> int:
