@@ -85,7 +85,7 @@ def _run(options: Options, rows: list[Row], makes: PortMaker) -> tuple[Results, 
     """
     ours = this_nodepass()
     contenders = (ours, Reference(), *options.peers)
-    extension = (Gated(OURS, ours, makes, strips=False), Gated("without", ours, makes, strips=True))
+    extension = (Gated(OURS, ours, makes, strips=False), Gated("no-extension", ours, makes, strips=True))
     _raise_file_limit()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
@@ -100,6 +100,7 @@ def _run(options: Options, rows: list[Row], makes: PortMaker) -> tuple[Results, 
                 done.extend(running)
         except KeyboardInterrupt:
             interrupted = True
+            _tell("interrupted: what follows is what was measured until now")
     return Results(_machine(contenders), done), interrupted
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.contenders import Frp, NodePass, Rathole
+from bench.contenders import V1, Frp, Rathole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,7 +60,7 @@ class PeerKind:
 
 
 PEERS = {
-    "v1": PeerKind("<program that takes nodepass's URLs>", 1, lambda program: NodePass("v1", (program,))),
+    "v1": PeerKind("<program that takes nodepass's URLs>", 1, V1),
     "frp": PeerKind("<frps>,<frpc>", 2, Frp),
     "rathole": PeerKind("<program>", 1, Rathole),
 }

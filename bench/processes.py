@@ -14,7 +14,7 @@ import psutil
 from bench.model import BenchError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
 
 ROOT = Path(__file__).parents[1]
@@ -206,18 +206,18 @@ def peak_bytes(pid: int) -> int:
     return 0
 
 
-def proportional_bytes(processes: Iterable[Process], leave_out: Callable[[int], bool] = lambda _: False) -> int:
+def proportional_bytes(processes: Iterable[Process], leave_out: int = 0) -> int:
     """Memory of processes and all that they have started, shared pages divided among those who share them (PSS).
 
     Args:
         processes: those that are not counted are left out.
-        leave_out: told each process ID, whether to pass over it.
+        leave_out: ID of a process that is not meant.
     """
     total = 0
     for process in processes:
         for one in process.tree() if process.counted else ():
             with suppress(*PROCESS_GONE):
-                total += 0 if leave_out(one.pid) else one.memory_full_info().pss
+                total += 0 if one.pid == leave_out else one.memory_full_info().pss
     return total
 
 

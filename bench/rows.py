@@ -72,7 +72,7 @@ def chosen(rows: Sequence[Row], patterns: Sequence[str], *, quick: bool) -> list
 
     Args:
         rows: to choose from.
-        patterns: each is a name, or matches names as the shell's patterns do, or is part of names; all rows if there are none.
+        patterns: each is a name, or matches names as the shell's patterns do, or is part of names; none for all rows.
         quick: whether only those of the quick bench count, where no pattern asks for others.
     """
     if not patterns:

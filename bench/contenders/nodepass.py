@@ -65,6 +65,20 @@ class NodePass(Contender):
         return Command(name, (*self.program, url), listens)
 
 
+class V1(NodePass):
+    """The program whose URLs and wire protocol nodepass keeps.
+
+    Args:
+        program: its path.
+    """
+
+    def __init__(self, program: str) -> None:
+        super().__init__("v1", (program,))
+
+    def refusal(self, setup: Setup) -> str:
+        return "v1's forwarder listens without TLS, whatever tls says" if setup.users_speak_tls else ""
+
+
 def this_nodepass() -> NodePass:
     """The one that is installed beside the Python that runs this."""
     script = Path(sys.executable).with_name("nodepass")

@@ -1,11 +1,13 @@
 """What handshakes cost the server, with the extension and without.
 
-A client's real request is caught, and sent again and again: with the extension as it is, without it as a v1 client would. A
-server that limits handshakes per address, or takes none twice, says so with the status that is noted.
+A client's real request is caught, and sent again and again: with the extension as it is, without it as a v1 client would.
+Each comes from another address of loopback, since a server knows v1 sessions by address, and may limit handshakes by it. A
+server that takes no request twice says so with a status, which is noted.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import socket
 import time
@@ -16,8 +18,8 @@ from typing import TYPE_CHECKING
 from bench.contenders.extension import Gated
 from bench.gate import DID_NOT_ASK, HEADER, read_all, read_head, strip
 from bench.loads.connections import NewConnections
-from bench.loads.costs import CPU_PER_THOUSAND_REQUESTS, PEAK_MEMORY, costs
-from bench.model import HOST, BenchError, Figure, Load, NotOfferedError, Ports, Sample
+from bench.loads.costs import PEAK_MEMORY, costs
+from bench.model import HOST, BenchError, Better, Figure, Load, NotOfferedError, Ports, Sample
 from bench.processes import Meter, Starter
 
 if TYPE_CHECKING:
@@ -25,9 +27,12 @@ if TYPE_CHECKING:
     from bench.stage import Stage
 
 RATE = Figure("handshakes", "1/s")
+CPU = Figure("CPU", "s/1000 handshakes", Better.LOWER)
 
 SECONDS = 5.0
 THOUSAND = 1000
+
+SOURCES = 1 << 20
 
 STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
 
@@ -41,7 +46,7 @@ class Handshakes(Load):
         makes: the port at which the client's request is caught.
     """
 
-    figures = (RATE, CPU_PER_THOUSAND_REQUESTS, PEAK_MEMORY)
+    figures = (RATE, CPU, PEAK_MEMORY)
     starts_itself = True
 
     def __init__(self, makes: PortMaker) -> None:
@@ -63,13 +68,13 @@ class Handshakes(Load):
             begun = time.perf_counter()
             end = begun + stage.seconds
             while time.perf_counter() < end:
-                statuses[handshake(stage.ports.tunnel, asks)] += 1
+                statuses[handshake(stage.ports.tunnel, asks, source(statuses.total()))] += 1
             seconds = time.perf_counter() - begun
         accepted = statuses.pop(200, 0)
         if not accepted:
             raise BenchError(f"no handshake was accepted; the server answered {dict(statuses)}")
         notes = tuple(f"{count} handshakes were answered {status}" for status, count in statuses.items())
-        cost = costs(meter, CPU_PER_THOUSAND_REQUESTS, accepted / THOUSAND)
+        cost = costs(meter, CPU, accepted / THOUSAND)
         return Sample({RATE.name: accepted / seconds, **cost}, notes)
 
     def _catch(self, stage: Stage, contender: Gated) -> bytes:
@@ -88,14 +93,19 @@ class Handshakes(Load):
                 return read_head(client)
 
 
-def handshake(port: int, asks: bytes) -> int:
-    """Make one; gives the status of the answer.
+def source(number: int) -> str:
+    """An address of loopback for the client of this number."""
+    return str(ipaddress.IPv4Address("127.1.0.0") + number % SOURCES)
+
+
+def handshake(port: int, asks: bytes, address: str) -> int:
+    """Make one from this address; gives the status of the answer.
 
     Raises:
         BenchError: the answer is not HTTP.
         OSError: there is none.
     """
-    with socket.create_connection((HOST, port), SECONDS) as sock:
+    with socket.create_connection((HOST, port), SECONDS, (address, 0)) as sock:
         sock.sendall(asks)
         answer = read_all(sock)
     match = STATUS.match(answer)

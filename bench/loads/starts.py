@@ -105,15 +105,14 @@ class Instances(Load):
         with Starter(stage.folder).start(command.name, command.argv, env=command.env) as master:
             wait_listening({port}, START_SECONDS, master.check)
             key = api_key(master)
-            time.sleep(SETTLE_SECONDS)
-            before = proportional_bytes([master])
             begun = time.perf_counter()
             self._create(port, key, [f"client://{HOST}:{one}/{HOST}:{stage.ports.target}?mode=1&log=warn" for one in ports])
             wait_listening(ports, INSTANCES_SECONDS, master.check)
             seconds = time.perf_counter() - begun
             time.sleep(SETTLE_SECONDS)
-            more = proportional_bytes([master]) - before
-        return Sample({INSTANCES_START.name: seconds, INSTANCE_MEMORY.name: more / self._number / MEGA})
+            # Whatever runs beside the master runs for its instances.
+            memory = proportional_bytes([master], leave_out=master.pid)
+        return Sample({INSTANCES_START.name: seconds, INSTANCE_MEMORY.name: memory / self._number / MEGA})
 
     @staticmethod
     def _create(port: int, key: str, urls: list[str]) -> None:
