@@ -9,6 +9,7 @@ rows.py          the rows there are
 arguments.py     the command line
 runner.py        starts, alternates, survives what fails
 stage.py         one contender, running
+processes.py     what runs: started, asked what it costs, always stopped; interrupts.py keeps that so
 contenders/      commands of nodepass and its peers
 loads/           what users do, and what is measured meanwhile
 targets.py       what stands at the far end, and echo_target.py, the one of our own

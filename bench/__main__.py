@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import platform
 import resource
-import signal
 import subprocess
 import sys
 import tempfile
@@ -23,8 +22,10 @@ from bench import plot
 from bench.arguments import parse_arguments
 from bench.compare import comparison
 from bench.contenders import Gated, Reference, this_nodepass
+from bench.interrupts import INTERRUPTS
 from bench.model import BenchError, Cast
 from bench.ports import PortMaker
+from bench.processes import stop_all
 from bench.results import OURS, Results
 from bench.rows import all_rows, chosen
 from bench.runner import Effort, Runner
@@ -32,7 +33,6 @@ from bench.table import table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import FrameType
 
     from bench.arguments import Options
     from bench.model import Contender, Row
@@ -87,8 +87,7 @@ def _run(options: Options, rows: list[Row], makes: PortMaker) -> tuple[Results, 
     contenders = (ours, Reference(), *options.peers)
     extension = (Gated(OURS, ours, makes, strips=False), Gated("no-extension", ours, makes, strips=True))
     _raise_file_limit()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    INTERRUPTS.take()
     done: list[RowResult] = []
     interrupted = False
     with tempfile.TemporaryDirectory(prefix="nodepass-bench-") as folder:
@@ -100,6 +99,7 @@ def _run(options: Options, rows: list[Row], makes: PortMaker) -> tuple[Results, 
                 done.extend(running)
         except KeyboardInterrupt:
             interrupted = True
+            stop_all()
             _tell("interrupted: what follows is what was measured until now")
     return Results(_machine(contenders), done), interrupted
 
@@ -110,13 +110,6 @@ def _effort(options: Options, contenders: int) -> Effort:
         return Effort(runs, runs, seconds=2)
     runs = options.runs or (3 if contenders <= FEW_CONTENDERS else 2)
     return Effort(runs, 1, seconds=1, deadline=time.monotonic() + QUICK_SECONDS)
-
-
-def _interrupt(number: int, _: FrameType | None) -> None:
-    """End the bench once: a second signal must not keep it from stopping what it has started."""
-    for other in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(other, signal.SIG_IGN)
-    raise KeyboardInterrupt(number)
 
 
 def _raise_file_limit() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 import psutil
 
+from bench.interrupts import INTERRUPTS
 from bench.model import BenchError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Process:
     Args:
         name: what it is called in messages.
         argv: program and arguments.
-        log: the file for what it prints; its standard output goes to `output` where this process reads it.
+        log: the file for what it prints, begun anew; its standard output goes to `output` where this process reads it.
         env: variables on top of this process's.
         counted: whether its cost is a contender's.
         piped: whether standard input and output are pipes to this process.
@@ -54,7 +55,7 @@ class Process:
         self.name = name
         self.counted = counted
         self._log = log
-        with log.open("ab") as sink:
+        with log.open("wb") as sink, INTERRUPTS.held():
             try:
                 self._popen = subprocess.Popen(
                     argv,
@@ -68,6 +69,7 @@ class Process:
                 )
             except OSError as error:
                 raise BenchError(f"{name} cannot be started: {error}") from None
+            _running.append(self)
 
     def __enter__(self) -> Self:
         return self
@@ -92,11 +94,15 @@ class Process:
             BenchError: with the end of its log.
         """
         if self.has_ended:
-            raise BenchError(f"{self.name} ended with {self._popen.returncode}: {self.log_text()[-LOG_TAIL:]}")
+            raise BenchError(f"{self.name} ended with {self._popen.returncode}: {self.last_words()}")
 
     def log_text(self) -> str:
-        """What it has printed, in one line."""
-        return " ".join(self._log.read_text(encoding="utf-8", errors="replace").split())
+        """What it has printed."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def last_words(self) -> str:
+        """The end of it, in one line."""
+        return " ".join(self.log_text().split())[-LOG_TAIL:]
 
     def ask(self, line: str) -> str:
         """Write a line to its standard input, and read the answer.
@@ -114,7 +120,7 @@ class Process:
         except OSError as error:
             raise BenchError(f"{self.name}: {error}") from None
         if not answer:
-            raise BenchError(f"{self.name} has gone: {self.log_text()[-LOG_TAIL:]}")
+            raise BenchError(f"{self.name} has gone: {self.last_words()}")
         return answer
 
     def wait(self, seconds: float) -> None:
@@ -148,10 +154,22 @@ class Process:
                 # psutil looks at the start time as well, so that an ID that was used again is spared.
                 process.kill()
         self._popen.wait()
+        if self in _running:
+            _running.remove(self)
         for pipe in (self._popen.stdin, self._popen.stdout):
             if pipe is not None:
                 with suppress(OSError):
                     pipe.close()
+
+
+_running: list[Process] = []
+"""All that have been started and not stopped."""
+
+
+def stop_all() -> None:
+    """Stop what an interrupt has kept from being stopped where it belongs."""
+    for process in tuple(_running):
+        process.stop()
 
 
 class Meter:
@@ -238,3 +256,13 @@ class Starter:
     ) -> Process:
         """Start one; see `Process`."""
         return Process(name, argv, self.folder / f"{name}.log", env=env, counted=counted, piped=piped)
+
+    def run(self, name: str, argv: Sequence[str], seconds: float) -> str:
+        """Run a program to its end; gives what it has printed.
+
+        Raises:
+            BenchError: it does not end in time, or cannot be started.
+        """
+        with self.start(name, argv) as process:
+            process.wait(seconds)
+            return process.log_text()

@@ -42,15 +42,11 @@ PARALLEL: Final = 200
 
 QUICK: Final = {
     *(f"{load}/tcp" for load in ("bulk-down-1", "bulk-down-8", "requests-64", "one-connection", "new-connections")),
-    "beside-bulk/tcp",
     *(f"{load}/tcp+tls" for load in ("bulk-down-1", "requests-64", "new-connections", "first-byte")),
     "bulk-down-1/single",
     "udp-200/tcp",
-    "udp-1400/single",
     "bulk-down-1/quic",
     "bulk-down-1/websocket",
-    "bulk-down-1/http2",
-    "bulk-up-1/tcp-forward",
     "idle-2000/tcp",
     "version",
 }

@@ -127,7 +127,7 @@ class Runner:
         spawned = [stage for stage in starting if self._try(stage, result, stage.spawn)]
         if spawned:
             targets.need(Target.ECHO)
-        fit += [stage for stage in spawned if self._try(stage, result, stage.wait_ready)]
+        fit += [stage for stage in spawned if self._try(stage, result, partial(_come_up, stage, result))]
         fit.sort(key=stages.index)
         targets.need(row.load.proof_target)
         fit = [stage for stage in fit if self._try(stage, result, partial(row.load.verify, stage))]
@@ -149,7 +149,7 @@ class Runner:
     def _run_once(self, row: Row, stage: Stage, result: RowResult) -> bool:
         try:
             if not row.load.starts_itself:
-                for step in (stage.spawn, stage.wait_ready, partial(row.load.verify, stage)):
+                for step in (stage.spawn, partial(_come_up, stage, result), partial(row.load.verify, stage)):
                     if not self._try(stage, result, step):
                         return False
             return self._measure(row, stage, result)
@@ -173,6 +173,21 @@ class Runner:
             return True
         stage.stop()
         return False
+
+
+def _come_up(stage: Stage, result: RowResult) -> None:
+    """Wait until a contender carries users; if it does not, start it once more, which is noted.
+
+    Raises:
+        BenchError: the second start was in vain, too.
+    """
+    try:
+        stage.wait_ready()
+    except BenchError as error:
+        result.notes.setdefault(stage.contender.name, []).append(f"was started twice: {error}")
+        stage.stop()
+        stage.spawn()
+        stage.wait_ready()
 
 
 def _starts_each_run(row: Row) -> bool:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 START_SECONDS = 30.0
 """Time for a process to listen."""
 
-READY_SECONDS = 30.0
+READY_SECONDS = 20.0
 """Time until users are carried. Some peers need ten with TLS."""
 
 CONNECT_SECONDS = 10.0

@@ -46,6 +46,11 @@ def number_text(value: float) -> str:
     return f"{value:.3g}"
 
 
+def ratio_text(value: float) -> str:
+    """A factor."""
+    return f"x{value:.2f}" if 0.095 <= value < 100 else f"x{number_text(value)}"
+
+
 def summary_text(summary: Summary) -> str:
     """A median and its spread."""
     return f"{number_text(summary.median)} ({number_text(summary.low)} - {number_text(summary.high)})"
@@ -86,7 +91,7 @@ def _cell(row: RowResult, figure: Figure, contender: str) -> str:
     if contender == OURS or ours is None:
         return text
     behind = " behind" if is_behind(ours.median, summary.median, figure.better) else ""
-    return f"{text}  x{number_text(ratio(ours.median, summary.median))}{behind}"
+    return f"{text}  {ratio_text(ratio(ours.median, summary.median))}{behind}"
 
 
 def _remarks(row: RowResult) -> Iterator[str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import selectors
 import threading
 import time
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any
 
 from bench.model import BenchError
 
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
 
 GREETING = b"is anybody there?"
 
-ATTEMPT_SECONDS = 0.25
-"""How long one attempt waits for its echo before the next is made."""
+FIRST_PATIENCE, PATIENCE_GROWTH, MOST_PATIENCE = 0.25, 1.3, 2.0
+"""Seconds until the next user comes, while those before him wait on: longer each time, so that they are not too many."""
 
 PAUSE = 0.002
+"""Seconds between two attempts where connections are refused."""
 
 PROOF_SIZE = 8 << 20
 """Bytes that are sent and expected back before bulk is measured."""
@@ -32,7 +34,7 @@ READ_SIZE = 1 << 18
 
 
 def wait_for_echo(stage: Stage, seconds: float) -> float:
-    """Be a user again and again, until one is answered.
+    """Let users come, one after the other, until one of them is answered; those who are not stay and wait on.
 
     Returns:
         The time at which it was (`time.perf_counter`).
@@ -41,21 +43,27 @@ def wait_for_echo(stage: Stage, seconds: float) -> float:
         BenchError: none was, or a process has ended.
     """
     end = time.monotonic() + seconds
-    error: Exception | None = None
-    while time.monotonic() < end:
-        stage.check()
-        try:
-            with stage.connect(ATTEMPT_SECONDS) as sock:
-                sock.sendall(GREETING)
-                found = sock.recv(len(GREETING))
-        except OSError as failure:
-            error = failure
-            time.sleep(PAUSE)
-            continue
-        if found == GREETING:
-            return time.perf_counter()
-        error = BenchError("the connection was closed") if not found else BenchError("the echo came back changed")
-        time.sleep(PAUSE)
+    patience, error = FIRST_PATIENCE, "nobody is answered"
+    with ExitStack() as stack:
+        waiting = stack.enter_context(selectors.DefaultSelector())
+        while time.monotonic() < end:
+            stage.check()
+            try:
+                user = stack.enter_context(stage.connect(patience))
+                user.sendall(GREETING)
+                waiting.register(user, selectors.EVENT_READ)
+            except OSError as failure:
+                error = str(failure)
+            if not waiting.get_map():
+                time.sleep(PAUSE)
+                continue
+            for key, _ in waiting.select(patience):
+                found = _heard(key.fileobj)
+                if found == GREETING:
+                    return time.perf_counter()
+                waiting.unregister(key.fileobj)
+                error = "the echo came back changed" if found else "the connection was closed"
+            patience = min(patience * PATIENCE_GROWTH, MOST_PATIENCE)
     raise BenchError(f"carries no users within {seconds:g} s: {error}")
 
 
@@ -102,6 +110,15 @@ def request(path: str, *, close: bool = False) -> bytes:
     """Write a GET request."""
     connection = "Connection: close\r\n" if close else ""
     return f"GET {path} HTTP/1.1\r\nHost: bench\r\n{connection}\r\n".encode("ascii")
+
+
+def _heard(user: Any) -> bytes:
+    """What a user hears; nothing if he is sent away."""
+    try:
+        heard: bytes = user.recv(len(GREETING))
+    except OSError:
+        return b""
+    return heard
 
 
 def _send(sock: socket.socket, data: bytes) -> None:

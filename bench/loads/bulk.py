@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from typing import TYPE_CHECKING
 
 from bench.loads.costs import CPU_PER_GIGABYTE, GIGA, MEGA, PEAK_MEMORY, costs
@@ -50,18 +49,16 @@ class Bulk(Load):
         ask = [iperf3, "-c", HOST, "-p", str(ports.users), "-t", str(stage.seconds), "-P", str(self._streams), "-J"]
         if not self._up:
             ask.append("-R")
-        with Starter(stage.folder).start("iperf3", serve) as server:
+        starter = Starter(stage.folder)
+        with starter.start("iperf3-target", serve) as server:
             wait_listening({ports.target}, START_SECONDS, server.check)
             with Meter(stage.processes) as meter:
-                try:
-                    ended = subprocess.run(ask, capture_output=True, timeout=stage.seconds + PATIENCE, check=False)
-                except subprocess.TimeoutExpired:
-                    raise BenchError("iperf3 did not end") from None
-        size, seconds = received(ended.stdout)
+                report = starter.run("iperf3-user", ask, stage.seconds + PATIENCE)
+        size, seconds = received(report)
         return Sample({THROUGHPUT.name: size / seconds / MEGA, **costs(meter, CPU_PER_GIGABYTE, size / GIGA)})
 
 
-def received(report: bytes) -> tuple[int, float]:
+def received(report: str) -> tuple[int, float]:
     """What the receiver has received, of iperf3's report in JSON.
 
     Returns:

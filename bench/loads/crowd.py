@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bench.loads.costs import CPU_PER_THOUSAND_REQUESTS, MEGA
 from bench.model import HOST, BenchError, Better, Figure, Load, Sample
 from bench.processes import Meter, proportional_bytes
-from bench.users import ATTEMPT_SECONDS, GREETING
+from bench.users import GREETING
 
 if TYPE_CHECKING:
     from bench.stage import Stage
@@ -29,6 +29,9 @@ IN_FLIGHT = 50
 
 PATIENCE = 240.0
 """Seconds for all of them to come."""
+
+TURN_SECONDS = 0.25
+"""How often the time is looked at while they come."""
 
 SETTLE_SECONDS = 1.0
 """Time for what was left over from their coming to be given back."""
@@ -69,7 +72,7 @@ class StandingCrowd:
             while coming < min(number, answered + IN_FLIGHT):
                 self._come()
                 coming += 1
-            for user, _ in self._epoll.poll(ATTEMPT_SECONDS):
+            for user, _ in self._epoll.poll(TURN_SECONDS):
                 if self._users[user].recv(len(GREETING)) != GREETING:
                     raise BenchError(f"the user after {answered} others was sent away, or got another's answer")
                 answered += 1

@@ -80,15 +80,12 @@ class BesideBulk(Load):
 
     def measure(self, stage: Stage) -> Sample:
         argv = wrk_command(stage.url(FILE_PATH), 1, stage.seconds + 1)
-        log = stage.folder / "wrk.log"
-        # A log is appended to; what an earlier run left is not this one's.
-        log.unlink(missing_ok=True)
         with Starter(stage.folder).start("wrk", argv) as wrk:
             time.sleep(SETTLE_SECONDS)
             times = answer_times(stage)
             wrk.check()
             wrk.wait(stage.seconds + PATIENCE)
-        bulk = parse_wrk(log.read_text(encoding="utf-8"))
+            bulk = parse_wrk(wrk.log_text())
         values = {SLOW_AT_MANY.name: percentile(times, 99) * THOUSAND, BULK.name: bulk.bytes_per_second / MEGA}
         return Sample(values, bulk.notes)
 

@@ -100,8 +100,6 @@ class Instances(Load):
         port = self._makes.next()
         ports = {self._makes.next() for _ in range(self._number)}
         command = stage.contender.master(port, stage.folder)
-        # A log is appended to; the key in it must be this one's.
-        stage.folder.joinpath("master.log").unlink(missing_ok=True)
         with Starter(stage.folder).start(command.name, command.argv, env=command.env) as master:
             wait_listening({port}, START_SECONDS, master.check)
             key = api_key(master)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.model import BenchError
+from bench.processes import Starter
 from bench.programs import path_of
 
 if TYPE_CHECKING:
@@ -72,11 +72,7 @@ def run_wrk(stage: Stage, path: str, connections: int) -> WrkReport:
         BenchError: it did not end well.
     """
     argv = wrk_command(stage.url(path), connections, stage.seconds)
-    try:
-        ended = subprocess.run(argv, capture_output=True, text=True, timeout=stage.seconds + PATIENCE, check=False)
-    except subprocess.TimeoutExpired:
-        raise BenchError("wrk did not end") from None
-    return parse_wrk(ended.stdout or ended.stderr)
+    return parse_wrk(Starter(stage.folder).run("wrk", argv, stage.seconds + PATIENCE))
 
 
 def parse_wrk(text: str) -> WrkReport:
