@@ -41,6 +41,7 @@ PARALLEL: Final = 200
 """Users at once in the rows of new connections."""
 
 QUICK: Final = {
+    "beside-bulk/tcp",
     *(f"{load}/tcp" for load in ("bulk-down-1", "bulk-down-8", "requests-64", "one-connection", "new-connections")),
     *(f"{load}/tcp+tls" for load in ("bulk-down-1", "requests-64", "new-connections", "first-byte")),
     "bulk-down-1/single",
