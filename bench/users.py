@@ -8,7 +8,7 @@ import selectors
 import threading
 import time
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.model import BenchError
 
@@ -51,19 +51,22 @@ def wait_for_echo(stage: Stage, seconds: float) -> float:
             try:
                 user = stack.enter_context(stage.connect(patience))
                 user.sendall(GREETING)
-                waiting.register(user, selectors.EVENT_READ)
+                waiting.register(user, selectors.EVENT_READ, user)
             except OSError as failure:
                 error = str(failure)
-            if not waiting.get_map():
-                time.sleep(PAUSE)
-                continue
-            for key, _ in waiting.select(patience):
-                found = _heard(key.fileobj)
+            for key, _ in waiting.select(patience if waiting.get_map() else 0):
+                user = key.data
+                found = _heard(user)
                 if found == GREETING:
                     return time.perf_counter()
-                waiting.unregister(key.fileobj)
-                error = "the echo came back changed" if found else "the connection was closed"
-            patience = min(patience * PATIENCE_GROWTH, MOST_PATIENCE)
+                waiting.unregister(user)
+                user.close()
+                error = "the echo came back changed" if found else "a user was sent away"
+            if waiting.get_map():
+                patience = min(patience * PATIENCE_GROWTH, MOST_PATIENCE)
+            else:
+                # All who came were turned away at once.
+                time.sleep(PAUSE)
     raise BenchError(f"carries no users within {seconds:g} s: {error}")
 
 
@@ -112,13 +115,12 @@ def request(path: str, *, close: bool = False) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: bench\r\n{connection}\r\n".encode("ascii")
 
 
-def _heard(user: Any) -> bytes:
+def _heard(user: socket.socket) -> bytes:
     """What a user hears; nothing if he is sent away."""
     try:
-        heard: bytes = user.recv(len(GREETING))
+        return user.recv(len(GREETING))
     except OSError:
         return b""
-    return heard
 
 
 def _send(sock: socket.socket, data: bytes) -> None:
