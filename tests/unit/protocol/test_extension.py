@@ -20,12 +20,12 @@ from nodepass.protocol.extension import (
     Feature,
     Offer,
     ServerExtension,
-    SessionKeys,
     Terms,
     new_session,
     pre_shared_key,
 )
 from nodepass.protocol.noise import NoiseHandshake
+from nodepass.protocol.session_keys import SessionKeys
 from nodepass.protocol.signals import fingerprint
 from nodepass.protocol.sniff import Sniffer, Verdict
 from tests.unit.protocol.noise_by_hand import Initiator
