@@ -124,7 +124,7 @@ def test_second_v1_client_from_one_address_is_refused_while_the_first_lives(np: 
 
         thread = threading.Thread(target=live)
         thread.start()
-        server.ready()
+        server.checkpoint()
         assert ask(port)[0] == 409
         assert not server.matches("session with .* ended")
         control.shutdown(socket.SHUT_RDWR)

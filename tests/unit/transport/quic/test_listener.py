@@ -9,7 +9,6 @@ import socket
 from time import monotonic
 from typing import TYPE_CHECKING, Self
 
-import pytest
 from qh3.quic.configuration import QuicConfiguration
 from qh3.quic.connection import QuicConnection
 
@@ -23,6 +22,8 @@ from tests.unit.transport.quic.ends import LOCALHOST, connection_of, ends
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import pytest
 
     from nodepass.net.address import SocketAddress
     from tests.unit.transport.links import Notes
