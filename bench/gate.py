@@ -1,9 +1,9 @@
 """What takes the extension out of a handshake: `python -m bench.gate LISTEN TO FOLDER [--strip]`.
 
-Stands between a client and its server. It passes on one handshake itself, with `--strip` without the client's header
-`NodePass-Extension`, and ends where it listens before the client has its answer: for the pool connections that come next,
-haproxy listens there, so that they are relayed at the speed of C. Says on standard output whether the client asked for the
-extension.
+Stands between a client and its server. It passes on handshakes itself, with `--strip` without the client's header
+`NodePass-Extension`, until one is accepted, and ends where it listens before the client has its answer: for the pool
+connections that come next, haproxy listens there, so that they are relayed at the speed of C. Says on standard output
+whether the client asked for the extension.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ HEADER = re.compile(rb"\r\nNodePass-Extension:[^\r\n]*", re.IGNORECASE)
 
 HEAD_END = b"\r\n\r\n"
 HEAD_LIMIT = 1 << 16
+ACCEPTED = b"HTTP/1.1 200 "
 SECONDS = 10.0
 PAUSE = 0.001
 READ_SIZE = 1 << 16
@@ -60,7 +61,7 @@ def read_all(sock: socket.socket) -> bytes:
 
 
 def main() -> None:
-    """Pass on one handshake, then be haproxy."""
+    """Pass on handshakes until one is accepted, then be haproxy."""
     parser = argparse.ArgumentParser()
     parser.add_argument("listen", type=int)
     parser.add_argument("to", type=int)
@@ -68,13 +69,18 @@ def main() -> None:
     parser.add_argument("--strip", action="store_true")
     arguments = parser.parse_args()
     with socket.create_server((HOST, arguments.listen)) as listener:
-        client, _ = listener.accept()
-        client.settimeout(SECONDS)
-        head = read_head(client)
-        print(ASKED if HEADER.search(head) else DID_NOT_ASK, flush=True)
-        with socket.create_connection((HOST, arguments.to), SECONDS) as server:
-            server.sendall(strip(head) if arguments.strip else head)
-            answer = read_all(server)
+        while True:
+            client, _ = listener.accept()
+            client.settimeout(SECONDS)
+            head = read_head(client)
+            print(ASKED if HEADER.search(head) else DID_NOT_ASK, flush=True)
+            with socket.create_connection((HOST, arguments.to), SECONDS) as server:
+                server.sendall(strip(head) if arguments.strip else head)
+                answer = read_all(server)
+            if answer.startswith(ACCEPTED):
+                break
+            with client:
+                client.sendall(answer)
     with client:
         hop = Hop("gate", arguments.listen, arguments.to).haproxy(path_of("haproxy"), arguments.folder)
         relay = subprocess.Popen(hop.argv)

@@ -140,7 +140,7 @@ def _fresh_rows(makes: PortMaker) -> Iterator[Row]:
     for number in (1, 10, 100, 1000, 10000):
         yield from _rows(TCP, {f"growth-{number}": Growth(number)})
     for setup in (TCP, TCP_TLS):
-        extension = {"extension-handshakes": Handshakes(makes), "extension-connections": GatedConnections(PARALLEL)}
+        extension = {"extension-handshakes": Handshakes(), "extension-connections": GatedConnections(PARALLEL)}
         yield from (replace(row, cast=Cast.EXTENSION) for row in _rows(setup, extension))
 
 

@@ -1,8 +1,7 @@
 """What handshakes cost the server, with the extension and without.
 
-A client's real request is caught, and sent again and again: with the extension as it is, without it as a v1 client would.
-Each comes from another address of loopback, since a server knows v1 sessions by address, and may limit handshakes by it. A
-server that takes no request twice says so with a status, which is noted.
+Each comes from another address of loopback, since a server knows v1 sessions by address. The first is not counted: the
+server stretches its key for it.
 """
 
 from __future__ import annotations
@@ -12,24 +11,28 @@ import re
 import socket
 import time
 from collections import Counter
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 from bench.contenders.extension import Gated
-from bench.gate import DID_NOT_ASK, HEADER, read_all, read_head, strip
+from bench.contenders.nodepass import KEY
+from bench.gate import DID_NOT_ASK, read_all
 from bench.loads.connections import NewConnections
 from bench.loads.costs import PEAK_MEMORY, costs
-from bench.model import HOST, BenchError, Better, Figure, Load, NotOfferedError, Ports, Sample
-from bench.processes import Meter, Starter
+from bench.model import HOST, BenchError, Better, Figure, Load, NotOfferedError, Sample
+from bench.processes import Meter
+from nodepass.protocol.extension import ClientExtension, pre_shared_key
+from nodepass.protocol.handshake import ClientHandshake, bearer_token
 
 if TYPE_CHECKING:
-    from bench.ports import PortMaker
     from bench.stage import Stage
 
 RATE = Figure("handshakes", "1/s")
 CPU = Figure("CPU", "s/1000 handshakes", Better.LOWER)
 
 SECONDS = 5.0
+MOST_PER_SECOND = 2000
+"""Requests that are prepared: more than a server answers."""
+
 THOUSAND = 1000
 
 SOURCES = 1 << 20
@@ -40,35 +43,26 @@ NO_EXTENSION = "this nodepass's client does not ask for the extension"
 
 
 class Handshakes(Load):
-    """One handshake after the other with a server, each on a connection of its own.
-
-    Args:
-        makes: the port at which the client's request is caught.
-    """
+    """One handshake after the other with a server, each on a connection of its own."""
 
     figures = (RATE, CPU, PEAK_MEMORY)
     starts_itself = True
-
-    def __init__(self, makes: PortMaker) -> None:
-        self._makes = makes
 
     def measure(self, stage: Stage) -> Sample:
         contender = stage.contender
         if not isinstance(contender, Gated):
             raise NotOfferedError("only nodepass has the extension")
-        asks = self._catch(stage, contender)
-        if HEADER.search(asks) is None:
-            raise NotOfferedError(NO_EXTENSION)
-        if contender.strips:
-            asks = strip(asks)
         # The server alone: neither the gate nor a client.
         stage.spawn_next()
+        # What a client computes is not the server's cost.
+        asks = requests(int(stage.seconds * MOST_PER_SECOND), extended=not contender.strips)
+        handshake(stage.ports.tunnel, asks.pop(), source(0))
         statuses: Counter[int] = Counter()
         with Meter(stage.processes) as meter:
             begun = time.perf_counter()
             end = begun + stage.seconds
-            while time.perf_counter() < end:
-                statuses[handshake(stage.ports.tunnel, asks, source(statuses.total()))] += 1
+            while asks and time.perf_counter() < end:
+                statuses[handshake(stage.ports.tunnel, asks.pop(), source(1 + statuses.total()))] += 1
             seconds = time.perf_counter() - begun
         accepted = statuses.pop(200, 0)
         if not accepted:
@@ -77,20 +71,14 @@ class Handshakes(Load):
         cost = costs(meter, CPU, accepted / THOUSAND)
         return Sample({RATE.name: accepted / seconds, **cost}, notes)
 
-    def _catch(self, stage: Stage, contender: Gated) -> bytes:
-        """A client's request, as it sends it."""
-        port = self._makes.next()
-        ports = Ports(stage.ports.users, port, stage.ports.target)
-        command = contender.ungated(stage.setup, ports, stage.folder)[-1]
-        with (
-            closing(socket.create_server((HOST, port))) as listener,
-            Starter(stage.folder).start("caught", command.argv, env=command.env),
-        ):
-            listener.settimeout(SECONDS)
-            client, _ = listener.accept()
-            with client:
-                client.settimeout(SECONDS)
-                return read_head(client)
+
+def requests(count: int, *, extended: bool) -> list[bytes]:
+    """Those of so many clients, with the extension or as v1 clients ask."""
+    if not extended:
+        return [ClientHandshake(HOST, bearer_token(KEY)).request()] * count
+    key = pre_shared_key(KEY)
+    headers = (ClientExtension(key, f"{number:016x}").header(time.time()) for number in range(count))
+    return [ClientHandshake(HOST, extension=header).request() for header in headers]
 
 
 def source(number: int) -> str:
