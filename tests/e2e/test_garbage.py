@@ -6,11 +6,14 @@ import base64
 import os
 import random
 import socket
+import ssl
+import threading
 from contextlib import suppress
 
 import pytest
 
 from tests.harness import KEY, Echo, Runner, connect, echoed, ended, exchange, free_port
+from tests.harness.net import read_exactly
 from tests.harness.raw import ask, bearer, pool_connection
 
 REQUEST = f"GET / HTTP/1.1\r\nHost: none\r\nAuthorization: Bearer {bearer()}\r\n\r\n".encode()
@@ -107,31 +110,49 @@ def test_wrong_key_is_refused_and_tried_again(np: Runner, tls: int) -> None:
         assert echoed(users)
 
 
-def test_second_client_from_one_address_is_refused_while_the_first_lives(np: Runner) -> None:
-    tunnel = np.tunnel(server="tls=1")
-    with Echo(tunnel.target):
-        second = np.run(tunnel.client.argv[-1])
-        second.wait_for("Client error: handshake refused: 409")
-        assert ask(tunnel.port)[0] == 409
-        assert echoed(tunnel.users)
-        assert not tunnel.server.matches("session with .* ended")
-        tunnel.client.kill()
-        second.ready()
-        assert echoed(tunnel.users)
+def test_second_v1_client_from_one_address_is_refused_while_the_first_lives(np: Runner) -> None:
+    port = free_port()
+    server = np.run(f"server://{KEY}@127.0.0.1:{port}/127.0.0.1:{free_port()}?mode=1&tls=1&log=debug").listening()
+    assert ask(port)[0] == 200
+    with ssl_pool_connection(port) as control:
+        assert read_exactly(control, 4) == bytes(4)
+
+        def live() -> None:
+            with suppress(OSError):
+                while control.recv(1000):
+                    control.sendall(signal_line('{"action":"pong"}'))
+
+        thread = threading.Thread(target=live)
+        thread.start()
+        server.checkpoint()
+        assert ask(port)[0] == 409
+        assert not server.matches("session with .* ended")
+        control.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    server.wait_for("session with .* ended")
+    assert ask(port)[0] == 200
 
 
-def test_second_client_without_tls_does_not_disturb_the_first(np: Runner) -> None:
-    tunnel = np.tunnel()
+def ssl_pool_connection(port: int) -> ssl.SSLSocket:
+    """A pool connection with TLS, of which nothing has been read."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context.wrap_socket(connect(port))
+
+
+@pytest.mark.parametrize("tls", [0, 1])
+def test_second_client_from_one_address_does_not_disturb_the_first(np: Runner, tls: int) -> None:
+    tunnel = np.tunnel(server=f"tls={tls}")
     with Echo(tunnel.target), connect(tunnel.users) as user:
         assert exchange(user, b"1") == b"1"
-        second = np.run(tunnel.client.argv[-1])
-        second.wait_for("Client error")
+        second = np.run(tunnel.client.argv[-1]).ready()
         assert exchange(user, b"2") == b"2"
         assert echoed(tunnel.users)
         assert not tunnel.server.matches("session with .* ended")
         tunnel.client.kill()
-        second.ready()
         assert echoed(tunnel.users)
+        assert second.matches("is ready")
 
 
 def test_clients_of_several_addresses_share_the_users(np: Runner) -> None:

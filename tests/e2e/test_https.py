@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.harness import Authority, Runner
-from tests.harness.raw import bearer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,10 +61,11 @@ def test_handshake_over_https(np: Runner, tmp_path: Path, names: tuple[str, ...]
         if accepted:
             client.wait_for("Client error: handshake refused: 503 later")
             thread.join(10)
-            assert f"Authorization: Bearer {bearer()}".encode() in requests[0]
+            assert b"\r\nNodePass-Extension: 1 " in requests[0]
+            assert b"Authorization" not in requests[0]
             assert b"\r\nHost: front.example\r\n" in requests[0]
         else:
-            # The token is not shown to a stranger.
+            # Nothing is said to a stranger.
             client.wait_for("Client error: TLS with the server at .*CERTIFICATE_VERIFY_FAILED|Client error: TLS")
             thread.join(10)
             assert requests == []

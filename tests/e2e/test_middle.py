@@ -51,7 +51,7 @@ def test_a_man_in_the_middle_of_self_signed_tls_gets_no_user(np: Runner, tmp_pat
             tunnel.ingress.wait_for("Bound .*: users come in here")
             with connect(tunnel.users) as user:
                 user.sendall(b"for the target's eyes only")
-                tunnel.ingress.wait_for(r"error: .*someone may stand between the two ends")
+                tunnel.client.wait_for(r"error: .*someone may stand between the two ends")
                 assert ended(user)
             assert b"eyes only" not in middle.heard
 
@@ -72,22 +72,23 @@ class Dropper(Wiretap):
         with socket.create_connection((self.host, self.to)) as far:
             forth = threading.Thread(target=self._pass, args=(sock, far), daemon=True)
             forth.start()
-            head = self._head(far)
+            head = self._pass_head(far, sock)
             first = far.recv(4, socket.MSG_WAITALL)
             if first not in (b"HTTP", bytes(4)) and head.startswith(b"HTTP/1.1 101") == self._upgrades:
                 self._pool.append((sock, far))
-            sock.sendall(head + first)
+            sock.sendall(first)
             self._pass(far, sock)
             forth.join()
 
-    def _head(self, far: socket.socket) -> bytes:
-        """What comes before the ID: with WebSockets the answer to the upgrade, and the head of the first message."""
+    def _pass_head(self, far: socket.socket, sock: socket.socket) -> bytes:
+        """Pass on what comes before the ID: with WebSockets the answer to the upgrade, the head of the first message."""
         head = b""
         while self._upgrades and not head.endswith(b"\r\n\r\n\x82\x04"):
             byte = far.recv(1)
             if not byte:
                 break
             head += byte
+            sock.sendall(byte)
         return head
 
     def drop(self) -> int:

@@ -75,5 +75,5 @@ def test_unusable_dial_falls_back(np: Runner, end: str, unusable: str) -> None:
 def test_dial_is_not_for_the_tunnel_itself(np: Runner) -> None:
     # The server sees the client as it is; only targets are dialled from `dial`.
     tunnel = np.tunnel("reverse", client="dial=127.0.0.2")
-    assert tunnel.server.wait_for(r"Handshake with (\S+):\d+:")[1] == "127.0.0.1"
+    assert tunnel.server.wait_for(r"Handshake with (\S+):\d+,")[1] == "127.0.0.1"
     assert turned_away(tunnel.users)

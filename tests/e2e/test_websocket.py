@@ -197,27 +197,35 @@ def test_a_plain_request_gets_a_plain_answer(np: Runner, tls: int) -> None:
         status, body = answer_to(tunnel.port, request, tls=tls)
         assert status == 426
         assert b"You need a WebSocket client" in body
-    # From an address that nobody has shaken hands from, there is nothing else to be had.
-    assert answer_to(tunnel.port, upgrade(), source="127.0.0.9") == (401, b"wrong token\n")
-    assert ask(tunnel.port)[0] == 409
 
 
 @pytest.fixture
 def intruder(np: Runner) -> Iterator[tuple[Tunnel, socket.socket]]:
-    """A tunnel, and a pool connection of it that is made by hand."""
+    """A tunnel, and a pool connection of a v1 client that is made by hand."""
     tunnel = tunnel_of(np, "reverse", 0)
-    with Echo(tunnel.target), connect(tunnel.users) as user, connect(tunnel.port) as sock:
+    with Echo(tunnel.target), connect(tunnel.users) as user:
         assert exchange(user, b"before") == b"before"
-        sock.sendall(upgrade())
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            head += read_exactly(sock, 1)
-        assert head.startswith(b"HTTP/1.1 101 ")
-        assert read_exactly(sock, 6)[:2] == b"\x82\x04"
-        yield tunnel, sock
-        assert exchange(user, b"after") == b"after"
-        assert echoed(tunnel.users)
-        assert not tunnel.server.matches("session with .* ended")
+        assert ask(tunnel.port, source=V1_ADDRESS)[0] == 200
+        with v1_pool_connection(tunnel.port), v1_pool_connection(tunnel.port) as sock:
+            yield tunnel, sock
+            assert exchange(user, b"after") == b"after"
+            assert echoed(tunnel.users)
+            assert not tunnel.server.matches("session with .* ended")
+
+
+V1_ADDRESS = "127.0.0.5"
+
+
+def v1_pool_connection(port: int) -> socket.socket:
+    """A WebSocket of a v1 client, which has its ID."""
+    sock = connect(port, source=V1_ADDRESS)
+    sock.sendall(upgrade())
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += read_exactly(sock, 1)
+    assert head.startswith(b"HTTP/1.1 101 ")
+    assert read_exactly(sock, 6)[:2] == b"\x82\x04"
+    return sock
 
 
 MASK = bytes(4)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from nodepass.log import WARN
@@ -91,10 +92,11 @@ class LinkEnd(DatagramEnd):
 class FramedEnd(LinkEnd):
     """Each datagram behind its length, so that it comes out as it went in, of whatever size.
 
-    Those that are sent in one turn of the loop go on together.
+    Those that are sent in one turn of the loop go on together. Those that have come together and are not wanted at once
+    wait here.
     """
 
-    __slots__ = ("_batch", "_batched", "_loop", "_splitter")
+    __slots__ = ("_batch", "_batched", "_held", "_loop", "_paused", "_splitter")
 
     def __init__(self, link: Link, largest: int, log: Log, early: bytes = b"", *, ended: bool = False) -> None:
         super().__init__(link, largest, log, early, ended=ended)
@@ -102,6 +104,8 @@ class FramedEnd(LinkEnd):
         self._splitter = DatagramSplitter()
         self._batch: list[bytes | memoryview] = []
         self._batched = 0
+        self._held: deque[bytes] = deque()
+        self._paused = False
 
     def send(self, datagram: bytes | memoryview) -> bool:
         size = len(datagram)
@@ -117,6 +121,7 @@ class FramedEnd(LinkEnd):
         return True
 
     def close(self) -> None:
+        self._held.clear()
         self._flush()
         super().close()
 
@@ -124,7 +129,10 @@ class FramedEnd(LinkEnd):
         receiver = self.receiver
         for datagram in self._splitter.feed(data):
             if len(datagram) <= self._largest:
-                receiver.datagram_received(datagram)
+                if self._paused:
+                    self._held.append(bytes(datagram))
+                else:
+                    receiver.datagram_received(datagram)
             else:
                 self._log.seldom(
                     "udp oversized",
@@ -133,6 +141,23 @@ class FramedEnd(LinkEnd):
                     len(datagram),
                     self._largest,
                 )
+
+    def pause(self) -> None:
+        self._paused = True
+        super().pause()
+
+    def resume(self) -> None:
+        self._paused = False
+        if self._held:
+            self._loop.call_soon(self._deliver_held)
+        else:
+            super().resume()
+
+    def _deliver_held(self) -> None:
+        while self._held and not self._paused:
+            self.receiver.datagram_received(memoryview(self._held.popleft()))
+        if not self._paused:
+            super().resume()
 
     def _flush(self) -> None:
         if self._batch:

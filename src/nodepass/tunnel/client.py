@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from nodepass.config import PoolTransport, RunMode, TlsMode
 from nodepass.errors import DialError, ListenError, SessionError
+from nodepass.log import ERROR
 from nodepass.policy.scaling import PoolScaling
 from nodepass.protocol.agreement import Flow
 from nodepass.protocol.conn_id import CONTROL, ConnectionId
@@ -150,8 +151,16 @@ class Client(Forwarder, SessionOwner):
         return session
 
     def _distrust(self, error: Exception) -> None:
-        """The server's certificate is not what it must be: no other connection of this session would fare better."""
-        if self._session is not None:
+        """The server's certificate is not what it must be: no other connection of this session would fare better.
+
+        Unless the session is up: then somebody stands in the way of new connections only, or the server has another
+        certificate and its word of that is still on the way.
+        """
+        if self._session is None:
+            return
+        if self._session.has_control:
+            self._log.seldom("certificate", ERROR, "Refused a pool connection: the certificate %s", error)
+        else:
             self._session.end(SessionError(f"the server's certificate is not trusted: {error}"))
 
     def _identified(self, connection_id: ConnectionId, link: Link, rest: bytes) -> None:

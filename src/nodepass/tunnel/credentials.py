@@ -44,7 +44,7 @@ class Credentials:
         """
         if self._trusted is not None and link.fingerprint not in self._trusted:
             raise CertificateError(
-                f"{link.fingerprint or 'none'} is not the one that the server has told: "
+                f"{link.fingerprint or '(none)'} is not the one that the server has told: "
                 "someone may stand between the two ends"
             )
         if self._keys is not None:

@@ -5,9 +5,11 @@ The order of the checks is the order of the methods. What has been refused costs
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from nodepass.config import Blocked
+from nodepass.errors import TunnelError
 from nodepass.log import DEBUG, WARN
 from nodepass.net.address import Address
 from nodepass.net.listen import TcpListener
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
     from nodepass.transport.base import Link
     from nodepass.tunnel.resources import Resources
     from nodepass.tunnel.upstream import Relay, Upstream, Way
+
+
+PATIENCE = (0.02, 0.04, 0.08, 0.16, 0.32)
+"""Seconds after which a user whose way broke is sent another, time after time."""
 
 
 class TcpIngress:
@@ -139,7 +145,7 @@ class TcpIngress:
 class _TcpUser:
     """One user that has been admitted, from the search for a way on to the end of its relay."""
 
-    __slots__ = ("_failed", "_gone", "_joining", "_near", "_relays", "_resources", "_sniffer", "_upstream")
+    __slots__ = ("_breaks", "_failed", "_gone", "_joining", "_near", "_relays", "_resources", "_sniffer", "_upstream")
 
     def __init__(self, near: Link, sniffer: Sniffer | None, upstream: Upstream, resources: Resources) -> None:
         self._near = near
@@ -148,11 +154,14 @@ class _TcpUser:
         self._resources = resources
         self._joining: Joining | None = None
         self._failed: dict[object, Failure] = {}
+        self._breaks = 0
         self._gone = False
         self._relays: set[Relay] = set()
 
     def look_for_way(self) -> None:
-        """Ask for one through none of the carriers that have failed this user."""
+        """Ask for one, if there is another than those that have failed this user."""
+        if self._gone:
+            return
         self._upstream.open_tcp(self._near.remote, self._opened, self._no_way, self._failed)
 
     def _opened(self, way: Way) -> None:
@@ -185,7 +194,14 @@ class _TcpUser:
         if self._joining is not None:
             way.relays.discard(self._joining)
         self._failed[way.carrier] = failure
-        self.look_for_way()
+        if failure is Failure.REFUSED:
+            self.look_for_way()
+        elif self._breaks < len(PATIENCE):
+            # What carries it may be dying: that will be known soon.
+            asyncio.get_running_loop().call_later(PATIENCE[self._breaks], self.look_for_way)
+            self._breaks += 1
+        else:
+            self._no_way(TunnelError("each way to a target broke"))
 
     def _start(self, far: Link, early: bytes) -> None:
         relay = TcpRelay(self._near, far, self._resources.meter, self._ended)

@@ -277,6 +277,7 @@ class Instance(ABC, Generic[ConfigT]):
         stopping = asyncio.ensure_future(self._stopping.wait())
         try:
             while not self._stopping.is_set():
+                begun = asyncio.get_running_loop().time()
                 run = asyncio.ensure_future(self._run())
                 await asyncio.wait((run, stopping), return_when=asyncio.FIRST_COMPLETED)
                 if not run.done():
@@ -286,7 +287,9 @@ class Instance(ABC, Generic[ConfigT]):
                 self._tell_why(run)
                 self._not_ready()
                 self._close()
-                await asyncio.wait((stopping,), timeout=self._tunables.service_cooldown)
+                # What ran for long may start again at once: a session that broke is followed by another.
+                lasted = asyncio.get_running_loop().time() - begun
+                await asyncio.wait((stopping,), timeout=max(self._tunables.service_cooldown - lasted, 0))
                 if not self._stopping.is_set():
                     self._log.info("%s restart", self.title)
         finally:

@@ -114,6 +114,7 @@ class Server(Instance[ServerConfig], SessionOwner):
         ips = await addresses_to_bind(tunnel, self._resources)
         # What the run before still sends, nobody waits for any more.
         self._abort()
+        self._switchboard = Switchboard(self._resources)  # the one before takes no more users
         listening = bind(ips, tunnel.port, socket.SOCK_STREAM)
         self._acceptor = make_acceptor(self.config, self._gate.take, self._resources)
         self._tunnel_port = TunnelPort(

@@ -2,7 +2,7 @@
 
 What always holds: users are served in the order they came; each waits at most NP_POOL_GET_TIMEOUT, not counting the time
 in which a session is being verified; no more than NP_SEMAPHORE_LIMIT wait; a new user goes to the session that carries the
-fewest; one that a session has failed goes to another, or waits for one, unless all have said that they reach no target.
+fewest, and that has not failed it; one that says that it reaches no target is not asked again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from nodepass.protocol.signals import Action
 from nodepass.tunnel.upstream import NOTHING_FAILED, Failure, Way
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from nodepass.net.address import Address
     from nodepass.relay.datagram_ends import DatagramEnd
@@ -50,6 +50,7 @@ class Switchboard:
         self._sessions: set[Session] = set()
         self._waiting: deque[_Waiting] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
 
     # Sessions.
 
@@ -70,7 +71,8 @@ class Switchboard:
             self._waiting.popleft()
 
     def close(self) -> None:
-        """Turn away all who wait."""
+        """Turn away all who wait, and who come from now on."""
+        self._closed = True
         waiting, self._waiting = self._waiting, deque()
         if self._timer is not None:
             self._timer.cancel()
@@ -111,6 +113,9 @@ class Switchboard:
         failed: Callable[[Exception], None],
         avoid: Mapping[object, Failure] = NOTHING_FAILED,
     ) -> None:
+        if self._closed:
+            failed(TunnelError("the tunnel is closing"))
+            return
         if not self._waiting and self._serve(action, remote, deliver, avoid):
             return
         if self._all_refused(avoid):
@@ -124,9 +129,11 @@ class Switchboard:
             self._timer = self._loop.call_later(self._tunables.pool_get_timeout, self._turn_away)
 
     def _serve(self, action: Action, remote: Address, deliver: Deliver, avoid: Mapping[object, Failure]) -> bool:
-        sessions = self._sessions if len(self._sessions) == 1 else sorted(self._sessions, key=lambda s: len(s.relays))
+        sessions: Collection[Session] = self._sessions
+        if len(sessions) > 1:
+            sessions = sorted(sessions, key=lambda session: (session in avoid, len(session.relays)))
         for session in sessions:
-            pooled = None if session in avoid else session.launch(action, remote)
+            pooled = None if avoid.get(session) is Failure.REFUSED else session.launch(action, remote)
             if pooled is not None:
                 deliver(pooled, session)
                 return True

@@ -68,7 +68,7 @@ class Upstream(Protocol):
         failed: Callable[[Exception], None],
         avoid: Mapping[object, Failure] = NOTHING_FAILED,
     ) -> object:
-        """Open a stream for the user at `remote`, through none of the carriers that have failed it."""
+        """Open a stream for the user at `remote`, if there is a choice through a carrier that has not failed it."""
 
     def open_udp(
         self, remote: Address, opened: Callable[[DatagramEnd, set[Relay]], None], failed: Callable[[Exception], None]

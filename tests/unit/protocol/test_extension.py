@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -20,7 +21,6 @@ from nodepass.protocol.extension import (
     Feature,
     Offer,
     ServerExtension,
-    SessionKeys,
     Terms,
     new_session,
     pre_shared_key,
@@ -29,6 +29,9 @@ from nodepass.protocol.noise import NoiseHandshake
 from nodepass.protocol.signals import fingerprint
 from nodepass.protocol.sniff import Sniffer, Verdict
 from tests.unit.protocol.noise_by_hand import Initiator
+
+if TYPE_CHECKING:
+    from nodepass.protocol.session_keys import SessionKeys
 
 PSK = bytes(range(32))
 OTHER = bytes(32)

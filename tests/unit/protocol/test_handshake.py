@@ -164,14 +164,14 @@ class TestServer:
 
 class TestClient:
     def test_the_request_is_what_a_server_accepts(self) -> None:
-        data = ClientHandshake("tunnel.example", KEY).request()
+        data = ClientHandshake("tunnel.example", TOKEN).request()
         assert data == f"GET / HTTP/1.1\r\nHost: tunnel.example\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode()
         assert status_of(data) == 200
 
     @pytest.mark.parametrize("host", ["a\r\nX: y", "tünnel", "a\x00"])
     def test_a_host_that_is_no_header_value_is_refused(self, host: str) -> None:
         with pytest.raises(HandshakeError, match="Host header"):
-            ClientHandshake(host, KEY)
+            ClientHandshake(host, TOKEN)
 
     @pytest.mark.parametrize(
         "data",
@@ -236,4 +236,4 @@ def test_a_verdict_tells_whether_it_accepts() -> None:
 def test_a_connection_closed_without_a_byte_is_told_as_that() -> None:
     # A v1 server under load loses its answer now and then.
     with pytest.raises(HandshakeError, match="without an answer"):
-        ClientHandshake("none", KEY).receive_eof()
+        ClientHandshake("none", TOKEN).receive_eof()

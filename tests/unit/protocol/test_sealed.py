@@ -11,9 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nodepass.errors import SignalError
-from nodepass.protocol.extension import SessionKeys
 from nodepass.protocol.noise import NoiseHandshake
 from nodepass.protocol.sealed import SealedCodec
+from nodepass.protocol.session_keys import SessionKeys
 from nodepass.protocol.signals import LINE_LIMIT, Action, Codec, Signal, SignalCodec, fingerprint
 from tests.unit.protocol.test_signals import json_values, members_like_ours, valid_signals
 

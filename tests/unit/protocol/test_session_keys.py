@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodepass.protocol.extension import POOL_PROOF_SIZE, SessionKeys, counter_of, session_of
 from nodepass.protocol.noise import NoiseHandshake
+from nodepass.protocol.session_keys import POOL_PROOF_SIZE, SessionKeys, counter_of, session_of
 from tests.unit.protocol.noise_by_hand import Initiator
 
 SESSION = bytes.fromhex("f011223344556677")

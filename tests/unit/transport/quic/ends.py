@@ -67,6 +67,8 @@ class Ends:
         self.known = {LOCALHOST}
         self.accepted: asyncio.Queue[Notes] = asyncio.Queue()
         """The server's end of each stream that has come, with a receiver."""
+        self.vouches = True
+        """Whether it says of each stream that its client is no stranger."""
         self.dialers: list[QuicDialer] = []
         self.port = 0
         self._most = most
@@ -113,6 +115,8 @@ class Ends:
                 await asyncio.sleep(0.002)
 
     def _accept(self, link: Link) -> None:
+        if self.vouches:
+            link.vouch()
         link.write(ID)
         self.accepted.put_nowait(attached(link))
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 from qh3.quic.configuration import QuicConfiguration
 from qh3.quic.connection import QuicConnection
 
+from nodepass.config import Tunables
 from nodepass.net.certificates import ClientTls, client_context
 from nodepass.transport.quic import listener
 from nodepass.transport.quic.library import Engine
@@ -21,6 +22,8 @@ from tests.unit.transport.quic.ends import LOCALHOST, connection_of, ends
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import pytest
 
     from nodepass.net.address import SocketAddress
     from tests.unit.transport.links import Notes
@@ -157,20 +160,20 @@ async def test_strangers_push_out_strangers_and_nobody_else(monkeypatch: pytest.
     monkeypatch.setattr(listener, "MOST_STRANGERS", 4)
     async with ends() as made:
         near, far = await made.pair(made.dialer())
-        far.vouch()
+        made.vouches = False
         strangers = [await made.pair(made.dialer()) for _ in range(8)]
         await made.until(lambda: [line for line in made.lines.warnings if "prove nothing" in line])
-        await made.until(lambda: all(link.gone for link, _ in strangers[:4]))
-        assert not any(link.gone for link, _ in strangers[4:])
+        await made.until(lambda: all(stranger.link.gone for stranger, _ in strangers[:4]))
+        assert not any(stranger.link.gone for stranger, _ in strangers[4:])
         await goes_on(near, far)
 
 
 async def test_who_proves_nothing_is_sent_away() -> None:
-    async with ends(handshake_timeout=0.2) as made:
+    async with ends(tunables=Tunables(handshake_timeout=0.3)) as made:
         near, far = await made.pair(made.dialer())
-        far.vouch()
+        made.vouches = False
         stranger, _ = await made.pair(made.dialer())
-        await made.until(lambda: stranger.gone)
+        await made.until(lambda: stranger.link.gone)
         await goes_on(near, far)
 
 

@@ -1,0 +1,163 @@
+"""`python -m bench`: see `bench.arguments`, or `--help`.
+
+Exit codes: 0 when all was measured, whoever is ahead; 1 when nodepass failed in a row, or a file could not be read or
+written; 2 for wrong arguments; 130 after Ctrl-C, with the table of what was measured until then.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench import plot
+from bench.arguments import parse_arguments
+from bench.compare import comparison
+from bench.contenders import Gated, Reference, this_nodepass
+from bench.interrupts import INTERRUPTS
+from bench.model import BenchError, Cast
+from bench.ports import PortMaker
+from bench.processes import stop_all
+from bench.results import OURS, Results
+from bench.rows import all_rows, chosen
+from bench.runner import Effort, Runner
+from bench.table import table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench.arguments import Options
+    from bench.model import Contender, Row
+    from bench.results import RowResult
+
+QUICK_SECONDS = 165.0
+"""After which nothing more is begun, so that the whole is done in three minutes."""
+
+FEW_CONTENDERS = 2
+
+VERSION_SECONDS = 10.0
+
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run what is asked for; gives the exit code."""
+    options = parse_arguments(arguments)
+    makes = PortMaker()
+    rows = chosen(all_rows(makes), options.only, quick=options.quick)
+    if options.names_only:
+        print("\n".join(row.name for row in rows))
+        return 0
+    if not rows:
+        print("no row has such a name; --list prints them", file=sys.stderr)
+        return EXIT_FAILED
+    try:
+        if options.plot:
+            plot.require()
+        old = Results.from_json(options.compare.read_text(encoding="utf-8")) if options.compare else None
+        results, interrupted = _run(options, rows, makes)
+        print(table(results), end="")
+        if old is not None:
+            print(f"\nsince {options.compare}:\n\n{comparison(old, results)}", end="")
+        _write(options, results)
+    except (BenchError, OSError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    if interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_FAILED if any(OURS in row.failures for row in results.rows) else 0
+
+
+def _run(options: Options, rows: list[Row], makes: PortMaker) -> tuple[Results, bool]:
+    """Run the rows.
+
+    Returns:
+        What was measured, and whether somebody ended it early.
+    """
+    ours = this_nodepass()
+    contenders = (ours, Reference(), *options.peers)
+    extension = (Gated(OURS, ours, makes, strips=False), Gated("no-extension", ours, makes, strips=True))
+    _raise_file_limit()
+    INTERRUPTS.take()
+    done: list[RowResult] = []
+    interrupted = False
+    with tempfile.TemporaryDirectory(prefix="nodepass-bench-") as folder:
+        runner = Runner(
+            {Cast.ALL: contenders, Cast.EXTENSION: extension}, _effort(options, len(contenders)), Path(folder), makes, _tell
+        )
+        try:
+            with closing(runner.run(rows)) as running:
+                done.extend(running)
+        except KeyboardInterrupt:
+            interrupted = True
+            stop_all()
+            _tell("interrupted: what follows is what was measured until now")
+    return Results(_machine(contenders), done), interrupted
+
+
+def _effort(options: Options, contenders: int) -> Effort:
+    if not options.quick:
+        runs = options.runs or 3
+        return Effort(runs, runs, seconds=2)
+    runs = options.runs or (3 if contenders <= FEW_CONTENDERS else 2)
+    return Effort(runs, 1, seconds=1, deadline=time.monotonic() + QUICK_SECONDS)
+
+
+def _raise_file_limit() -> None:
+    """As `ulimit -n` with the most that is allowed, for all alike: many users need many open files."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _machine(contenders: Sequence[Contender]) -> dict[str, str]:
+    """What it ran on, and what took part."""
+    facts = {
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{os.cpu_count()} processors, {_processor()}",
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
+    return facts | {one.name: _version(one) for one in contenders}
+
+
+def _processor() -> str:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _version(contender: Contender) -> str:
+    """The first line that its command for this prints."""
+    try:
+        ended = subprocess.run(contender.version(), capture_output=True, text=True, timeout=VERSION_SECONDS, check=False)
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"unknown: {error}"
+    lines = [line for line in (*ended.stdout.splitlines(), *ended.stderr.splitlines()) if line.strip()]
+    return lines[0].strip() if lines and ended.returncode == 0 else "its version is unknown"
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _write(options: Options, results: Results) -> None:
+    if options.json:
+        options.json.write_text(results.to_json(), encoding="utf-8")
+    if options.plot:
+        plot.draw(results, options.plot)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

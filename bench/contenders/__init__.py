@@ -1,0 +1,9 @@
+"""Who takes part: the commands that start nodepass and its peers."""
+
+from bench.contenders.extension import Gated
+from bench.contenders.frp import Frp
+from bench.contenders.nodepass import KEY, V1, NodePass, this_nodepass
+from bench.contenders.rathole import Rathole
+from bench.contenders.reference import Reference
+
+__all__ = ["KEY", "V1", "Frp", "Gated", "NodePass", "Rathole", "Reference", "this_nodepass"]

@@ -1,0 +1,90 @@
+"""nodepass, and v1, which takes the same URLs."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bench.model import HOST, Command, Contender, Flow
+
+if TYPE_CHECKING:
+    from bench.model import Ports, Setup
+
+KEY: Final = "key-of-the-bench"
+"""Of every tunnel; nothing is secret here."""
+
+API_KEY = re.compile(r"API (?:Key created|key of this new master): ([0-9a-f]{32})")
+"""How either of them tells the key of a new master's API."""
+
+
+class NodePass(Contender):
+    """A program that takes nodepass's URLs, as a user starts it: defaults, and `log=warn`.
+
+    Args:
+        name: at the head of its column.
+        program: how it is started.
+    """
+
+    def __init__(self, name: str, program: tuple[str, ...]) -> None:
+        super().__init__(name)
+        self.program = program
+
+    def commands(self, setup: Setup, ports: Ports, folder: Path) -> tuple[Command, ...]:
+        users, target = f"{HOST}:{ports.users}", f"{HOST}:{ports.target}"
+        tls = f"tls={int(setup.tls)}"
+        if setup.single:
+            return (self._run("forwarder", f"client://{KEY}@{users}/{target}?mode=1&{tls}&log=warn", ports.users),)
+        reverse = setup.flow is Flow.REVERSE
+        at_server, at_client = (users, target) if reverse else (target, users)
+        tunnel = f"{KEY}@{HOST}:{ports.tunnel}"
+        decided = f"mode={1 if reverse else 2}&type={int(setup.transport)}&{tls}&log=warn"
+        return (
+            self._run("server", f"server://{tunnel}/{at_server}?{decided}", ports.tunnel),
+            self._run("client", f"client://{tunnel}/{at_client}?mode=2&log=warn"),
+        )
+
+    def version(self) -> tuple[str, ...]:
+        return (*self.program, "--version")
+
+    def master(self, port: int, folder: Path) -> Command:
+        """A master whose state is its own.
+
+        v1 tells the key of its API in its log only, at `info`, and keeps its state beside its program: so `log=info` for
+        both, and a program that is a single file is copied.
+        """
+        program = self.program
+        if len(program) == 1 and _is_binary(Path(program[0])):
+            program = (str(shutil.copy(program[0], str(folder / "program"))),)
+        url = f"master://{HOST}:{port}/api?log=info"
+        return Command("master", (*program, url), port, {"NP_STATE_DIR": str(folder / "state")})
+
+    def _run(self, name: str, url: str, listens: int = 0) -> Command:
+        return Command(name, (*self.program, url), listens)
+
+
+class V1(NodePass):
+    """The program whose URLs and wire protocol nodepass keeps.
+
+    Args:
+        program: its path.
+    """
+
+    def __init__(self, program: str) -> None:
+        super().__init__("v1", (program,))
+
+    def refusal(self, setup: Setup) -> str:
+        return "v1's forwarder listens without TLS, whatever tls says" if setup.users_speak_tls else ""
+
+
+def this_nodepass() -> NodePass:
+    """The one that is installed beside the Python that runs this."""
+    script = Path(sys.executable).with_name("nodepass")
+    return NodePass("nodepass", (str(script),) if script.exists() else (sys.executable, "-m", "nodepass"))
+
+
+def _is_binary(path: Path) -> bool:
+    with path.open("rb") as program:
+        return program.read(4) == b"\x7fELF"

@@ -1,0 +1,1 @@
+"""What users do, and what is measured meanwhile: one file for each kind of load."""

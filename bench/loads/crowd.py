@@ -1,0 +1,186 @@
+"""Many users who stay: what they cost idle, and what goes through when all of them talk."""
+
+from __future__ import annotations
+
+import resource
+import select
+import socket
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from bench.loads.costs import CPU_PER_THOUSAND_REQUESTS, MEGA
+from bench.model import HOST, BenchError, Better, Figure, Load, Sample
+from bench.processes import Meter, proportional_bytes
+from bench.users import GREETING
+
+if TYPE_CHECKING:
+    from bench.stage import Stage
+
+PER_USER = Figure("memory per user", "kB", Better.LOWER)
+AT_FIRST = Figure("memory without users", "MB", Better.LOWER)
+OPENING = Figure("opening", "1/s")
+THROUGHPUT = Figure("throughput", "MB/s")
+EXCHANGES = Figure("exchanges", "1/s")
+TOGETHER = Figure("memory", "MB", Better.LOWER)
+
+IN_FLIGHT = 50
+"""Users who come at once."""
+
+PATIENCE = 240.0
+"""Seconds for all of them to come."""
+
+TURN_SECONDS = 0.25
+"""How often the time is looked at while they come."""
+
+SETTLE_SECONDS = 1.0
+"""Time for what was left over from their coming to be given back."""
+
+SPARE_FILES = 1200
+"""Of each process, for its pool and all else."""
+
+MESSAGE_SIZE = 4096
+
+
+def most_users() -> int:
+    """How many users the limit of open files allows: each has two connections in each process of a tunnel."""
+    return (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_FILES) // 2
+
+
+class StandingCrowd:
+    """Users who come, are answered once, and stay.
+
+    Args:
+        port: to which they come.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._address = (HOST, port)
+        self._epoll = select.epoll()
+        self._users: dict[int, socket.socket] = {}
+
+    def gather(self, number: int) -> None:
+        """Let this many come.
+
+        Raises:
+            BenchError: not all of them are answered in time.
+            OSError: one is turned away.
+        """
+        end = time.monotonic() + PATIENCE
+        answered, coming = 0, 0
+        while answered < number:
+            while coming < min(number, answered + IN_FLIGHT):
+                self._come()
+                coming += 1
+            for user, _ in self._epoll.poll(TURN_SECONDS):
+                if self._users[user].recv(len(GREETING)) != GREETING:
+                    raise BenchError(f"the user after {answered} others was sent away, or got another's answer")
+                answered += 1
+            if time.monotonic() > end:
+                raise BenchError(f"only {answered} of {number} users were answered in {PATIENCE:g} s")
+
+    def talk(self, seconds: float) -> int:
+        """Let each say something, and say it again when it has come back.
+
+        Returns:
+            How often it came back.
+
+        Raises:
+            BenchError: something else did, or somebody was sent away.
+        """
+        message = bytes(range(256)) * (MESSAGE_SIZE // 256)
+        missing = dict.fromkeys(self._users, MESSAGE_SIZE)
+        exchanges = 0
+        end = time.perf_counter() + seconds
+        for user in self._users.values():
+            user.sendall(message)
+        while (left := end - time.perf_counter()) > 0:
+            for number, _ in self._epoll.poll(left):
+                part = self._users[number].recv(missing[number])
+                begin = MESSAGE_SIZE - missing[number]
+                if not part or part != message[begin : begin + len(part)]:
+                    raise BenchError("a user was sent away, or got back what he did not say")
+                missing[number] -= len(part)
+                if not missing[number]:
+                    exchanges += 1
+                    missing[number] = MESSAGE_SIZE
+                    self._users[number].sendall(message)
+        return exchanges
+
+    def close(self) -> None:
+        """Send everybody home."""
+        for user in self._users.values():
+            user.close()
+        self._epoll.close()
+
+    def _come(self) -> None:
+        user = socket.create_connection(self._address, PATIENCE)
+        user.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._users[user.fileno()] = user
+        self._epoll.register(user.fileno(), select.EPOLLIN)
+        user.sendall(GREETING)
+
+
+class IdleUsers(Load):
+    """Users who are there and say nothing: what they cost in memory, at both ends.
+
+    Args:
+        number: of users; fewer if the limit of open files is too low for them.
+    """
+
+    figures = (PER_USER, AT_FIRST, OPENING)
+    fresh = True
+    most_runs = 3
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def measure(self, stage: Stage) -> Sample:
+        number = min(self._number, most_users())
+        time.sleep(SETTLE_SECONDS)
+        before = proportional_bytes(stage.processes)
+        with closing(StandingCrowd(stage.ports.users)) as crowd:
+            begun = time.perf_counter()
+            crowd.gather(number)
+            rate = number / (time.perf_counter() - begun)
+            time.sleep(SETTLE_SECONDS)
+            more = proportional_bytes(stage.processes) - before
+        values = {PER_USER.name: more / number / 1e3, AT_FIRST.name: before / MEGA, OPENING.name: rate}
+        return Sample(values, limited(number, self._number))
+
+
+class Growth(Load):
+    """So many users, each of whom says something and waits until it has come back.
+
+    Args:
+        number: of users; fewer if the limit of open files is too low for them.
+    """
+
+    figures = (THROUGHPUT, EXCHANGES, CPU_PER_THOUSAND_REQUESTS, TOGETHER)
+    fresh = True
+    most_runs = 3
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def measure(self, stage: Stage) -> Sample:
+        number = min(self._number, most_users())
+        with closing(StandingCrowd(stage.ports.users)) as crowd:
+            crowd.gather(number)
+            with Meter(stage.processes) as meter:
+                exchanges = crowd.talk(stage.seconds)
+            memory = proportional_bytes(stage.processes)
+        per_second = exchanges / stage.seconds
+        values = {
+            # Each exchange goes there and back.
+            THROUGHPUT.name: 2 * per_second * MESSAGE_SIZE / MEGA,
+            EXCHANGES.name: per_second,
+            TOGETHER.name: memory / MEGA,
+            CPU_PER_THOUSAND_REQUESTS.name: meter.cpu_seconds * 1000 / exchanges if exchanges else 0.0,
+        }
+        return Sample(values, limited(number, self._number))
+
+
+def limited(number: int, wanted: int) -> tuple[str, ...]:
+    """A note, where there were fewer than wanted."""
+    return (f"{number} users, not {wanted}: more do not fit below the limit of open files",) if number < wanted else ()

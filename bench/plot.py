@@ -1,0 +1,93 @@
+"""Results as a picture: for the main figure of each row, how many times as good ours is."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from bench.model import BenchError, Better
+from bench.results import OURS
+from bench.statistics import ratio
+from bench.table import number_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from bench.results import Results
+
+INCHES_WIDE = 9
+INCHES_PER_BAR = 0.22
+
+Bar = tuple[str, float]
+"""A row's name, and the factor."""
+
+
+def factors(results: Results) -> dict[str, list[Bar]]:
+    """By the contender's name: how many times as good ours is in the main figure of each row, over 1 where it is better."""
+    bars: dict[str, list[Bar]] = {}
+    for row in results.rows:
+        figure = row.figures[0]
+        ours = row.summary(figure.name, OURS)
+        for contender in row.contenders:
+            theirs = row.summary(figure.name, contender)
+            if contender == OURS or ours is None or theirs is None or not ours.median or not theirs.median:
+                continue
+            times = ratio(ours.median, theirs.median)
+            bars.setdefault(contender, []).append((row.name, 1 / times if figure.better is Better.LOWER else times))
+    return bars
+
+
+def require() -> None:
+    """Make sure before a long bench that it can be drawn at its end.
+
+    Raises:
+        BenchError: matplotlib is missing.
+    """
+    try:
+        import_module("matplotlib")
+    except ImportError:
+        raise BenchError("--plot needs matplotlib: pip install '.[bench]'") from None
+
+
+def draw(results: Results, path: Path) -> None:
+    """Write the picture; the ending of the name says which kind.
+
+    Raises:
+        BenchError: there is nothing to draw, or no way to.
+        OSError: it cannot be written.
+    """
+    require()
+    bars = factors(results)
+    if not bars:
+        raise BenchError("nothing to draw: no other contender was measured")
+    # Imported by name: the type checker knows nothing of it, since only this function needs it.
+    matplotlib: Any = import_module("matplotlib")
+    matplotlib.use("Agg")
+    pyplot: Any = import_module("matplotlib.pyplot")
+    tallest = max(len(of_one) for of_one in bars.values())
+    figure, axes = pyplot.subplots(
+        1, len(bars), squeeze=False, figsize=(INCHES_WIDE * len(bars), 1.2 + INCHES_PER_BAR * tallest), layout="constrained"
+    )
+    for (contender, of_one), axis in zip(bars.items(), axes[0], strict=True):
+        _draw_one(axis, contender, of_one)
+    try:
+        figure.savefig(path)
+    except ValueError as error:
+        # The ending of its name.
+        raise BenchError(str(error)) from None
+    finally:
+        pyplot.close(figure)
+
+
+def _draw_one(axis: Any, contender: str, bars: list[Bar]) -> None:
+    names, times = [name for name, _ in bars], [factor for _, factor in bars]
+    colours = ["tab:green" if factor >= 1 else "tab:red" for factor in times]
+    drawn = axis.barh(range(len(bars)), [factor - 1 for factor in times], left=1, color=colours)
+    axis.bar_label(drawn, labels=[number_text(factor) for factor in times], padding=3, fontsize=7)
+    axis.set_yticks(range(len(bars)), names, fontsize=7)
+    axis.set_xscale("log")
+    axis.axvline(1, color="black", linewidth=0.8)
+    axis.margins(x=0.15)
+    axis.invert_yaxis()
+    axis.set_title(f"nodepass against {contender}: times as good (right of 1: ahead)", fontsize=9)

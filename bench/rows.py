@@ -1,0 +1,148 @@
+"""The rows there are, those of one setup beside each other, so that its processes are started once for all of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final
+
+from bench.loads.bulk import Bulk, Downloads
+from bench.loads.connections import NewConnections
+from bench.loads.crowd import Growth, IdleUsers
+from bench.loads.datagrams import Datagrams
+from bench.loads.handshakes import GatedConnections, Handshakes
+from bench.loads.requests import BesideBulk, OneConnection, Requests
+from bench.loads.starts import FirstByte, Instances, Version
+from bench.model import Cast, Flow, Row, Setup
+from nodepass.config import PoolTransport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bench.model import Load
+    from bench.ports import PortMaker
+
+TCP: Final = Setup()
+TCP_TLS: Final = Setup(tls=True)
+QUIC: Final = Setup(PoolTransport.QUIC, tls=True)
+WEBSOCKET: Final = Setup(PoolTransport.WEBSOCKET)
+WEBSOCKET_TLS: Final = Setup(PoolTransport.WEBSOCKET, tls=True)
+HTTP2: Final = Setup(PoolTransport.HTTP2, tls=True)
+SINGLE: Final = Setup(single=True)
+SINGLE_TLS: Final = Setup(single=True, tls=True)
+
+TUNNELS: Final = (TCP, TCP_TLS, QUIC, WEBSOCKET, WEBSOCKET_TLS, HTTP2)
+UDP: Final = (*TUNNELS, replace(TCP, flow=Flow.FORWARD), SINGLE)
+
+MANY: Final = 64
+"""Connections of the rows of requests."""
+
+PARALLEL: Final = 200
+"""Users at once in the rows of new connections."""
+
+QUICK: Final = {
+    "beside-bulk/tcp",
+    *(f"{load}/tcp" for load in ("bulk-down-1", "bulk-down-8", "requests-64", "one-connection", "new-connections")),
+    *(f"{load}/tcp+tls" for load in ("bulk-down-1", "requests-64", "new-connections", "first-byte")),
+    "bulk-down-1/single",
+    "udp-200/tcp",
+    "bulk-down-1/quic",
+    "bulk-down-1/websocket",
+    "idle-2000/tcp",
+    "version",
+}
+"""What `--quick` runs: three minutes have room for no more."""
+
+
+def all_rows(makes: PortMaker) -> list[Row]:
+    """Every row.
+
+    Args:
+        makes: ports for those that need more than a setup has.
+    """
+    rows = [*_kept_rows(), *_fresh_rows(makes)]
+    return [replace(row, quick=row.name in QUICK) for row in rows]
+
+
+def chosen(rows: Sequence[Row], patterns: Sequence[str], *, quick: bool) -> list[Row]:
+    """Those that are asked for.
+
+    Args:
+        rows: to choose from.
+        patterns: each is a name, or matches names as the shell's patterns do, or is part of names; none for all rows.
+        quick: whether only those of the quick bench count, where no pattern asks for others.
+    """
+    if not patterns:
+        return [row for row in rows if row.quick or not quick]
+    names = {row.name for row in rows}
+
+    def matches(name: str, pattern: str) -> bool:
+        return name == pattern or (pattern not in names and (pattern in name or fnmatchcase(name, pattern)))
+
+    return [row for row in rows if any(matches(row.name, pattern) for pattern in patterns)]
+
+
+def _kept_rows() -> Iterator[Row]:
+    """Rows that can follow each other on the same processes."""
+    for setup in TUNNELS:
+        yield from _rows(
+            setup,
+            {
+                "bulk-down-1": Bulk(1),
+                "bulk-down-8": Bulk(8),
+                "bulk-up-1": Bulk(1, up=True),
+                "bulk-up-8": Bulk(8, up=True),
+                "requests-64": Requests(MANY),
+                "one-connection": OneConnection(),
+                "beside-bulk": BesideBulk(),
+                "new-connections": NewConnections(PARALLEL),
+            },
+        )
+    for setup in TUNNELS:
+        yield from _rows(
+            replace(setup, flow=Flow.FORWARD),
+            {
+                "bulk-down-1": Bulk(1),
+                "bulk-up-1": Bulk(1, up=True),
+                "requests-64": Requests(MANY),
+                "new-connections": NewConnections(PARALLEL),
+            },
+        )
+    yield from _rows(
+        SINGLE,
+        {
+            "bulk-down-1": Bulk(1),
+            "bulk-down-8": Bulk(8),
+            "bulk-up-1": Bulk(1, up=True),
+            "requests-64": Requests(MANY),
+            "one-connection": OneConnection(),
+            "beside-bulk": BesideBulk(),
+            "new-connections": NewConnections(PARALLEL),
+        },
+    )
+    yield from _rows(
+        SINGLE_TLS,
+        {"downloads-1": Downloads(), "requests-64": Requests(MANY), "one-connection": OneConnection()},
+    )
+    for setup in UDP:
+        yield from _rows(replace(setup, udp=True), {"udp-200": Datagrams(200), "udp-1400": Datagrams(1400)})
+
+
+def _fresh_rows(makes: PortMaker) -> Iterator[Row]:
+    """Rows that start their own processes for each run."""
+    for setup in (*TUNNELS, SINGLE):
+        yield from _rows(setup, {"first-byte": FirstByte(), "idle-2000": IdleUsers(2000)})
+    for setup in (TCP, TCP_TLS, SINGLE):
+        yield from _rows(setup, {"idle-10000": IdleUsers(10000)})
+    yield Row("version", SINGLE, Version())
+    for number in (1, 10, 100):
+        yield Row(f"instances-{number}", SINGLE, Instances(number, makes))
+    for number in (1, 10, 100, 1000, 10000):
+        yield from _rows(TCP, {f"growth-{number}": Growth(number)})
+    for setup in (TCP, TCP_TLS):
+        extension = {"extension-handshakes": Handshakes(), "extension-connections": GatedConnections(PARALLEL)}
+        yield from (replace(row, cast=Cast.EXTENSION) for row in _rows(setup, extension))
+
+
+def _rows(setup: Setup, loads: dict[str, Load]) -> Iterator[Row]:
+    return (Row(f"{name}/{setup}", setup, load) for name, load in loads.items())

@@ -1,0 +1,106 @@
+"""Results as text: one line for each figure, one column for each contender, with the ratio of ours to theirs."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from bench.results import OURS
+from bench.statistics import is_behind, ratio
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bench.model import Figure
+    from bench.results import Results, RowResult
+    from bench.statistics import Summary
+
+LEGEND = (
+    "median (lowest - highest) of the runs; then ours as a multiple of theirs, and `behind` where ours is the worse.",
+    "A dash: it has no such thing, or nothing was measured; the lines below a row say why.",
+)
+
+GAP = "  "
+
+
+def table(results: Results) -> str:
+    """Everything: what it ran on, the figures, what went wrong."""
+    lines = [f"{name}: {text}" for name, text in results.machine.items()]
+    for contenders, rows in groupby(results.rows, key=lambda row: row.contenders):
+        lines += ["", *_section(contenders, list(rows))]
+    return "\n".join((*lines, "", *LEGEND)) + "\n"
+
+
+def number_text(value: float) -> str:
+    """Three digits that count, or all before the point."""
+    if math.isinf(value):
+        return "inf"
+    size = abs(value)
+    if size >= 1000:
+        return f"{value:,.0f}"
+    for least, digits in ((100, 0), (10, 1), (1, 2)):
+        if size >= least:
+            return f"{value:.{digits}f}"
+    return f"{value:.3g}"
+
+
+def ratio_text(value: float) -> str:
+    """A factor."""
+    return f"x{value:.2f}" if 0.095 <= value < 100 else f"x{number_text(value)}"
+
+
+def summary_text(summary: Summary) -> str:
+    """A median and its spread."""
+    return f"{number_text(summary.median)} ({number_text(summary.low)} - {number_text(summary.high)})"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Cells in columns."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return [GAP.join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _section(contenders: tuple[str, ...], rows: list[RowResult]) -> Iterator[str]:
+    """The rows in which the same contenders took part."""
+    cells = [["row", "figure", *contenders]]
+    remarks: list[list[str]] = [[]]
+    for row in rows:
+        measured = [] if row.skipped else list(row.figures)
+        shown = [figure for figure in measured if figure.name in row.values]
+        if not shown:
+            cells.append([row.name, "not measured", *("-" for _ in contenders)])
+            remarks.append([])
+        for number, figure in enumerate(shown):
+            name = f"{figure.name}, {figure.unit}"
+            cells.append(["" if number else row.name, name, *(_cell(row, figure, one) for one in contenders)])
+            remarks.append([])
+        remarks[-1].extend(_remarks(row))
+    for line, below in zip(aligned(cells), remarks, strict=True):
+        yield line
+        yield from below
+
+
+def _cell(row: RowResult, figure: Figure, contender: str) -> str:
+    summary = row.summary(figure.name, contender)
+    if summary is None:
+        return "FAILED" if contender in row.failures else "-"
+    text = summary_text(summary)
+    ours = row.summary(figure.name, OURS)
+    if contender == OURS or ours is None:
+        return text
+    behind = " behind" if is_behind(ours.median, summary.median, figure.better) else ""
+    return f"{text}  {ratio_text(ratio(ours.median, summary.median))}{behind}"
+
+
+def _remarks(row: RowResult) -> Iterator[str]:
+    if row.skipped:
+        yield f"    {row.skipped}"
+    for name, reason in row.failures.items():
+        yield f"    {name} FAILED: {reason}"
+    for name, reason in row.absent.items():
+        yield f"    {name}: {reason}"
+    for name, notes in row.notes.items():
+        for note, times in Counter(notes).items():
+            yield f"    {name}: {note}" + (f" ({times} times)" if times > 1 else "")

@@ -1,0 +1,18 @@
+"""Results for tests."""
+
+from __future__ import annotations
+
+from bench.model import Better, Figure, Sample
+from bench.results import RowResult
+
+RATE = Figure("rate", "1/s")
+TIME = Figure("time", "ms", Better.LOWER)
+
+
+def row(name: str = "load/tcp", **values: list[tuple[float, float]]) -> RowResult:
+    """A row with two figures, and the runs of each contender."""
+    result = RowResult(name, tuple(values), (RATE, TIME))
+    for contender, runs in values.items():
+        for rate, time in runs:
+            result.add(contender, Sample({"rate": rate, "time": time}))
+    return result
