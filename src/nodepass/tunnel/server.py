@@ -211,6 +211,9 @@ class Server(Instance[ServerConfig], SessionOwner):
     def _pool_connection(self, session: Session, link: Link) -> None:
         """One has shown whose it is, and waits for its ID; the first of a session becomes its control channel."""
         if not session.has_control:
+            previous = self._sessions.opened(session)
+            if previous is not None:
+                previous.end(SessionError("its client began another"))
             link.vouch()
             link.write(conn_id.to_bytes(conn_id.CONTROL))
             session.start_control(link)
@@ -251,9 +254,6 @@ class Server(Instance[ServerConfig], SessionOwner):
         if not dialect.proves:
             handshake.refuse(HTTPStatus.BAD_REQUEST, "the extension without pool-auth is not spoken here")
             return
-        previous = self._sessions.known_by_client(dialect.client)
-        if previous is not None:
-            previous.end(SessionError("its client began another"))
         trust = Trust.PLAIN if dialect.pins or self._certificate is None else Trust.UNKNOWN
         self._begin_session(handshake.link.remote, dialect, trust)
         handshake.accept(agreement, answer)

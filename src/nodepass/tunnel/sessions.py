@@ -2,6 +2,9 @@
 
 A session of the extension is known by the ID in each connection's proof, wherever that comes from. A v1 session is known by
 its client's address, so there is at most one at each.
+
+What always holds: a session takes the place of its client's former one when that client has opened a connection of it. A
+handshake alone may be one that somebody has held back or recorded, and ends nothing.
 """
 
 from __future__ import annotations
@@ -35,8 +38,15 @@ class Sessions:
             return
         self._by_id[dialect.keys.session] = session
         self._begun_at[session.peer.ip] += 1
-        if dialect.client:
-            self._by_client[dialect.client] = session
+
+    def opened(self, session: Session) -> Session | None:
+        """The client of a session has opened its first connection; gives the session that it had before."""
+        client = session.dialect.client
+        if not client:
+            return None
+        previous = self._by_client.get(client)
+        self._by_client[client] = session
+        return previous
 
     def remove(self, session: Session) -> None:
         """A session has ended; it may have been removed before."""
@@ -58,10 +68,6 @@ class Sessions:
     def known_by_id(self, session_id: bytes) -> Session | None:
         """The session of this ID."""
         return self._by_id.get(session_id)
-
-    def known_by_client(self, client: str) -> Session | None:
-        """The session of the client that calls itself so."""
-        return self._by_client.get(client) if client else None
 
     def expected_from(self, ip: str) -> bool:
         """Whether a connection from this address may be a pool connection."""
