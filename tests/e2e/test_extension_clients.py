@@ -1,23 +1,21 @@
 """Several clients on one server: users are spread over them, and what one of them suffers is felt by its own users only.
 
-A v1 server refuses the second client, or hands it the users' connections; a v1 client, made by hand, is served beside others.
+A v1 server refuses the second client, or hands it the users' connections.
 """
 
 from __future__ import annotations
 
-import os
-import threading
 import time
 from collections import Counter
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
 from nodepass.protocol.conn_id import to_bytes
 from nodepass.protocol.signals import Action, SignalCodec
-from tests.harness import KEY, TIMEOUT, Echo, Runner, connect, exchange, free_port, read_exactly
+from tests.harness import KEY, Echo, Load, Runner, connect, exchange, free_port, greeting
 from tests.harness.raw import ask, pool_connection
 
 if TYPE_CHECKING:
@@ -30,9 +28,6 @@ NAMES = (b"A", b"B", b"C")
 HELD = 30
 SOME = 40
 """Users whom the load must have brought before and after what happens to it."""
-
-USERS_AT_A_TIME = 4
-SIZE = 20_000
 
 DIES_QUIETLY = {"NP_REPORT_INTERVAL": "300ms"}
 """Over QUIC, a server learns that its client has been killed by its silence."""
@@ -64,58 +59,6 @@ def three(np: Runner, query: str = "") -> Iterator[Clients]:
             client.ready()
         server.checkpoint(having=r"POOL=(2[4-9]|[3-9]\d)\|")
         yield Clients(server, users, clients, urls)
-
-
-def greeting(user: socket.socket) -> bytes:
-    return read_exactly(user, 1)
-
-
-@dataclass
-class Load:
-    """Users that come one after another, several at a time, and check every byte.
-
-    Args:
-        port: for users.
-    """
-
-    port: int
-    served: list[tuple[float, bytes]] = field(default_factory=list)
-    """When each user came, and who served it."""
-    broken: list[tuple[float, bytes, str]] = field(default_factory=list)
-    """The same of those that were broken off, and how."""
-    _done: threading.Event = field(default_factory=threading.Event)
-    _changed: threading.Condition = field(default_factory=threading.Condition)
-
-    def __enter__(self) -> Load:
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(USERS_AT_A_TIME)]
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        for thread in self._threads:
-            thread.join()
-
-    def wait_for(self, count: int) -> None:
-        """Wait until so many users who come from now on have been served."""
-        now = time.monotonic()
-        with self._changed:
-            assert self._changed.wait_for(lambda: sum(came > now for came, _ in self.served) >= count, TIMEOUT)
-
-    def _run(self) -> None:
-        while not self._done.is_set():
-            came, name, data = time.monotonic(), b"", os.urandom(SIZE)
-            try:
-                with connect(self.port) as user:
-                    name = greeting(user)
-                    assert exchange(user, data) == data
-            except (OSError, EOFError) as error:
-                self.broken.append((came, name, repr(error)))
-            else:
-                with self._changed:
-                    self.served.append((came, name))
-                    self._changed.notify()
 
 
 def test_users_are_spread_over_the_clients(np: Runner) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import socket
 import threading
 from typing import TYPE_CHECKING, Self
 
@@ -17,6 +16,8 @@ from nodepass.net.udp import enlarge_buffers
 from tests.harness import UdpEcho, udp_socket
 
 if TYPE_CHECKING:
+    import socket
+
     from tests.harness import Runner
 
 LARGEST = 65507
