@@ -50,7 +50,7 @@ def answer_to(port: int, said: bytes) -> bytes:
 
 
 @pytest.mark.every_transport
-def test_a_recorded_handshake_begins_nothing(np: Runner, recorded: tuple[Tunnel, Recording]) -> None:
+def test_a_recorded_handshake_begins_nothing(recorded: tuple[Tunnel, Recording]) -> None:
     tunnel, wire = recorded
     request = bytes(next(each for each in wire.requests if HEADER.encode() in each))
     assert b"uthorization" not in request

@@ -5,6 +5,7 @@ serves plain and asyncio tests alike (in the latter through `asyncio.to_thread`,
 """
 
 from tests.harness.certificates import Authority, user_context
+from tests.harness.interceptor import Interceptor
 from tests.harness.load import Load, greeting
 from tests.harness.master import Events, Master, insecure_context
 from tests.harness.net import connect, echoed, ended, exchange, read_all, read_exactly, turned_away, udp_socket, wait_tcp
@@ -21,6 +22,7 @@ __all__ = [
     "Authority",
     "Echo",
     "Events",
+    "Interceptor",
     "Load",
     "Master",
     "NodePass",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Final, Self
 
 from nodepass.config import ClientConfig, PoolTransport, Tunables, parse_url
@@ -79,8 +80,10 @@ class Strangers:
                 await self._open(dialer, number)
             self.done.set()
             await asyncio.to_thread(self._leave.wait)
-            for each in (*self._links, *dialers):
-                each.abort()
+            for link in self._links:
+                link.abort()
+            for dialer in dialers:
+                dialer.abort()
         finally:
             self.done.set()
             resources.close()
@@ -96,7 +99,10 @@ class Strangers:
             if not waiting:
                 over.set()
 
-        def opened(link: Link, number: int) -> None:
+        def failed(_: Exception) -> None:
+            count()
+
+        def opened(number: int, link: Link) -> None:
             self.opened += 1
             self._links.append(link)
             link.attach(_Ear(self.heard))
@@ -104,7 +110,7 @@ class Strangers:
             count()
 
         for number in range(first, first + AT_ONCE):
-            dialer.open(lambda link, number=number: opened(link, number), lambda _: count())
+            dialer.open(partial(opened, number), failed)
         try:
             async with asyncio.timeout(PATIENCE):
                 await over.wait()
