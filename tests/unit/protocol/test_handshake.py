@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import math
 from http import HTTPStatus
 
 import pytest
@@ -17,6 +19,7 @@ from nodepass.protocol.handshake import (
     bearer_token,
 )
 from tests.unit.protocol.chunks import cut, cuts, every_byte
+from tests.unit.protocol.test_signals import json_values
 from tests.unit.protocol.vectors import examples, section, text
 
 KEY = "mykey"
@@ -226,6 +229,116 @@ class TestClient:
     ) -> None:
         data = start + rest
         assert answer_of(cut(data, places), eof=eof) == answer_of([data], eof=eof)
+
+
+def strict_verdict(data: bytes) -> Verdict | None:
+    return ServerHandshake(KEY, strict=True).receive(data)
+
+
+class TestExtension:
+    """What of the handshake is the extension's; what its messages hold is `test_extension`'s matter."""
+
+    @pytest.mark.parametrize("strict", [False, True])
+    @pytest.mark.parametrize("name", ["NodePass-Extension", "nodepass-extension", "NODEPASS-EXTENSION"])
+    @pytest.mark.parametrize("token", ["", TOKEN, "0" * 64])
+    def test_its_header_is_to_be_judged_whatever_the_token(self, name: str, token: str, strict: bool) -> None:
+        headers = [f"Authorization: Bearer {token}"] if token else []
+        data = request("GET / HTTP/1.1", *headers, f"{name}: 1 AAAA")
+        assert ServerHandshake(KEY, strict=strict).receive(data) == Verdict(HTTPStatus.OK, extension="1 AAAA")
+
+    @pytest.mark.parametrize("value", ["2 AAAA", "1", "", "11 AAAA", "AAAA"])
+    def test_another_version_of_it_is_not_there(self, value: str) -> None:
+        header = f"NodePass-Extension: {value}"
+        assert status_of(request("GET / HTTP/1.1", header)) == 401
+        token = request("GET / HTTP/1.1", f"Authorization: Bearer {TOKEN}", header)
+        assert verdict_of([token]) == Verdict(HTTPStatus.OK)
+        assert strict_verdict(token) == verdict_of([request()])
+
+    def test_with_strict_a_token_does_not_suffice(self) -> None:
+        verdict = strict_verdict(CAPTURED_REQUEST)
+        assert verdict is not None
+        assert (verdict.status, verdict.text) == (401, "wrong token")
+
+    @pytest.mark.parametrize("line", ["POST / HTTP/1.1", "GET /elsewhere HTTP/1.1"])
+    def test_it_makes_no_other_request_one(self, line: str) -> None:
+        assert verdict_of([request(line, "NodePass-Extension: 1 AAAA")]) == verdict_of([request(line)])
+
+    def test_where_it_stands_twice_the_first_counts(self) -> None:
+        data = request("GET / HTTP/1.1", "NodePass-Extension: 1 first", "NodePass-Extension: 1 second")
+        assert verdict_of([data]) == Verdict(HTTPStatus.OK, extension="1 first")
+
+    def test_bytes_that_are_no_text_are_judged_as_text(self) -> None:
+        verdict = verdict_of([b"GET / HTTP/1.1\r\nHost: none\r\nNodePass-Extension: 1 \xff\xfe\r\n\r\n"])
+        assert verdict is not None
+        assert verdict.extension == "1 \ufffd\ufffd"
+
+    @pytest.mark.parametrize(
+        ("token", "extension", "headers"),
+        [
+            (TOKEN, "", f"Authorization: Bearer {TOKEN}\r\n"),
+            ("", "1 AAAA", "NodePass-Extension: 1 AAAA\r\n"),
+            (TOKEN, "1 AAAA", f"Authorization: Bearer {TOKEN}\r\nNodePass-Extension: 1 AAAA\r\n"),
+            ("", "", ""),
+        ],
+    )
+    def test_a_client_shows_what_it_was_given_and_no_more(self, token: str, extension: str, headers: str) -> None:
+        assert ClientHandshake("none", token, extension).request().decode() == (
+            f"GET / HTTP/1.1\r\nHost: none\r\n{headers}\r\n"
+        )
+
+    def test_the_server_s_message_is_one_more_member(self) -> None:
+        data = ServerHandshake.accept(AGREEMENT, DATE, "BBBB")
+        assert data.endswith(b'"type":"0","extension":"BBBB"}\n')
+        answer = ClientHandshake("none", "", "1 AAAA").receive(data)
+        assert answer is not None
+        assert (answer.agreement, answer.extension) == (AGREEMENT, "BBBB")
+
+    @given(json_values)
+    def test_the_member_may_be_anything(self, value: object) -> None:
+        body = json.dumps(AGREEMENT.members() | {"extension": value}).encode()
+        answer = ClientHandshake("none", "", "1 AAAA").receive(response("200 OK", body, f"Content-Length: {len(body)}"))
+        assert answer is not None
+        assert answer.agreement == AGREEMENT
+        # As text, since one that is not a number is not itself.
+        assert json.dumps(answer.extension) == json.dumps(value)
+
+    def test_a_v1_server_s_answer_has_none(self) -> None:
+        answer = ClientHandshake("none", TOKEN, "1 AAAA").receive(CAPTURED_RESPONSE)
+        assert answer is not None
+        assert answer.extension is None
+
+
+class TestDateOfARefusal:
+    """By it a client finds out that the clocks differ."""
+
+    @staticmethod
+    def date_of(data: bytes) -> float | None:
+        with pytest.raises(HandshakeRefused) as caught:
+            ClientHandshake("none").receive(data)
+        return caught.value.date
+
+    def test_it_is_that_of_the_server(self) -> None:
+        # 22 November 2026, 13:29:22 UTC.
+        assert self.date_of(ServerHandshake.refuse(401, "wrong token", DATE)) == 1_795_354_162.0
+
+    @pytest.mark.parametrize(
+        "date", ["", "now", "Sun, 99 Nov 2026 13:29:22 GMT", "1795354162", "Sun, 22 Nov 99999 1:1:1 GMT"]
+    )
+    def test_what_is_none_is_none(self, date: str) -> None:
+        assert self.date_of(response("401 No", b"", "Content-Length: 0", f"Date: {date}")) is None
+
+    def test_a_server_may_tell_none(self) -> None:
+        assert self.date_of(response("401 No", b"", "Content-Length: 0")) is None
+
+    @given(
+        st.one_of(
+            st.binary(max_size=40).map(lambda raw: bytes(byte | 0x20 for byte in raw)),
+            st.from_regex(rb"\A\w{3}, \d{1,2} (Jan|Feb|Dec) \d{1,5} \d\d?:\d\d?:\d\d? ([+-]\d{4}|GMT|EST|)\Z"),
+        )
+    )
+    def test_any_bytes_are_a_date_or_none(self, raw: bytes) -> None:
+        date = self.date_of(b"HTTP/1.1 401 No\r\nContent-Length: 0\r\nDate: " + raw.replace(b"\x7f", b"") + b"\r\n\r\n")
+        assert date is None or math.isfinite(date)
 
 
 def test_a_verdict_tells_whether_it_accepts() -> None:

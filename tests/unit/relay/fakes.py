@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, ClassVar
 
@@ -24,7 +25,19 @@ class FakeLink(Link):
         remote: where it says that the other side is.
     """
 
-    __slots__ = ("_fingerprint", "end", "ended", "lost", "paused", "receiver", "sent", "unsent_now", "vouched", "writes")
+    __slots__ = (
+        "_fingerprint",
+        "_paused",
+        "end",
+        "ended",
+        "lost",
+        "over",
+        "receiver",
+        "sent",
+        "unsent_now",
+        "vouched",
+        "writes",
+    )
 
     record_size: ClassVar[int | None] = None
 
@@ -39,7 +52,9 @@ class FakeLink(Link):
         self.end = ""
         """`close`, `break` or `abort` once it has been asked for."""
         self.lost = False
-        self.paused = False
+        self.over = asyncio.Event()
+        """Set once it is lost."""
+        self._paused = False
         self.unsent_now = 0
         self.vouched = False
         self._fingerprint = fingerprint
@@ -48,7 +63,7 @@ class FakeLink(Link):
 
     def hears(self, data: bytes) -> None:
         """Bytes came from the other side, in memory that is another's afterwards, as a link's is."""
-        assert not self.paused
+        assert not self._paused
         memory = bytearray(data)
         self.receiver.data_received(memoryview(memory))
         memory[:] = b"?" * len(memory)
@@ -58,13 +73,19 @@ class FakeLink(Link):
 
     def breaks(self, error: Exception | None = None) -> None:
         """The link is gone, by the other side's doing."""
-        self._lose(error or ConnectionResetError("broken by the test"))
+        self.is_lost(error or ConnectionResetError("broken by the test"))
 
-    def _lose(self, error: Exception | None) -> None:
+    def is_lost(self, error: Exception | None) -> None:
+        """The link is gone: for no other reason than its end with None."""
         if not self.lost:
             self.lost = True
+            self.over.set()
             receiver, self.receiver = self.receiver, NOBODY
             receiver.connection_lost(error)
+
+    def is_paused(self) -> bool:
+        """Whether it was asked to deliver nothing."""
+        return self._paused
 
     # As a link.
 
@@ -86,7 +107,7 @@ class FakeLink(Link):
 
     def attach(self, receiver: Receiver) -> None:
         self.receiver = receiver
-        self.paused = False
+        self._paused = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if not self.lost:
@@ -97,10 +118,10 @@ class FakeLink(Link):
         self.ended = True
 
     def pause_reading(self) -> None:
-        self.paused = True
+        self._paused = True
 
     def resume_reading(self) -> None:
-        self.paused = False
+        self._paused = False
 
     def read_now(self) -> None:
         raise NotImplementedError
@@ -120,7 +141,7 @@ class FakeLink(Link):
     def _finish(self, end: str) -> None:
         if not self.lost:
             self.end = end
-            self._lose(None)
+            self.is_lost(None)
 
 
 class Lines(logging.Handler):
@@ -129,7 +150,7 @@ class Lines(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self.lines: list[str] = []
-        logger = logging.Logger("test")
+        logger = logging.Logger("test")  # noqa: LOG001 - of one test, and known to no other
         logger.addHandler(self)
         self.log = Log(DEBUG, logger)
 

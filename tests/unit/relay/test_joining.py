@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,9 @@ from nodepass.protocol.sniff import Sniffer, Verdict
 from nodepass.relay.joining import KEPT, Joining
 from nodepass.relay.meter import Meter
 from tests.unit.relay.fakes import FakeLink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass
@@ -149,47 +153,91 @@ async def test_in_any_order_the_second_way_gets_all_there_is(scene: Scene, order
     assert scene.told == ["broken", ("confirmed", b"")]
 
 
-@given(st.lists(st.sampled_from(["say", "end", "go", "break", "refuse", "way ends", "confirm", "gone", "broken"]), max_size=25))
-def test_whatever_happens_each_way_gets_all_that_was_said_and_one_word_is_told_of_it(steps: list[str]) -> None:
+class Story:
+    """A user and its ways, step by step, beside what must have come of it."""
+
+    def __init__(self) -> None:
+        self.scene = Scene()
+        self.said = b""
+        self.ended = False
+        self.over = False
+        self.way: FakeLink | None = None
+        self.expected: list[object] = []
+
+    def say(self) -> None:
+        if not self.ended:
+            self.scene.near.hears(b"one more word, ")
+            self.said += b"one more word, "
+
+    def end(self) -> None:
+        if not self.ended:
+            self.scene.near.hears_end()
+            self.ended = True
+
+    def go(self) -> None:
+        if self.way is None:
+            self.way = self.scene.go()
+
+    def way_breaks(self) -> None:
+        if self.way is not None:
+            self.way.breaks()
+            self._failed("broken")
+
+    def way_ends(self) -> None:
+        if self.way is not None:
+            self.way.hears_end()
+            self._failed("broken")
+
+    def way_refuses(self) -> None:
+        if self.way is not None:
+            self.way.hears(REFUSED)
+            self._failed("refused")
+
+    def way_confirms(self) -> None:
+        if self.way is not None:
+            self.way.hears(CONFIRMED + b"early")
+            self.expected.append(("confirmed", b"early"))
+            self.over = True
+
+    def user_goes(self) -> None:
+        self._lose(None)
+
+    def user_breaks(self) -> None:
+        self._lose(ConnectionResetError("broken"))
+
+    def check(self) -> None:
+        if self.way is not None and not self.way.lost:
+            assert (self.way.sent, self.way.ended) == (self.said, self.ended)
+        assert self.scene.told == self.expected
+        assert self.scene.meter.tcp_rx.total == len(self.said)
+
+    def _failed(self, how: str) -> None:
+        assert self.way is not None
+        assert self.way.lost
+        self.way = None
+        self.expected.append(how)
+
+    def _lose(self, error: Exception | None) -> None:
+        self.scene.near.is_lost(error)
+        assert self.way is None or self.way.lost
+        self.expected.append(("lost", error))
+        self.over = True
+
+
+GOES_ON = (Story.say, Story.end, Story.go, Story.way_breaks, Story.way_ends, Story.way_refuses)
+ENDS = (Story.way_confirms, Story.user_goes, Story.user_breaks)
+
+
+@given(st.lists(st.sampled_from(GOES_ON), max_size=20), st.sampled_from(ENDS))
+def test_whatever_happens_each_way_gets_all_and_one_word_is_told_of_it(
+    steps: list[Callable[[Story], None]], last: Callable[[Story], None]
+) -> None:
     async def main() -> None:
-        scene = Scene()
-        said, expected = b"", list[object]()
-        user_ended, way = False, FakeLink()
-        way.lost = True
-        for number, step in enumerate(steps):
-            if step == "say" and not user_ended:
-                scene.near.hears(b"%d," % number)
-                said += b"%d," % number
-            elif step == "end" and not user_ended:
-                scene.near.hears_end()
-                user_ended = True
-            elif step == "go" and way.lost:
-                way = scene.go()
-            elif step in ("break", "refuse", "way ends") and not way.lost:
-                if step == "break":
-                    way.breaks()
-                elif step == "refuse":
-                    way.hears(REFUSED)
-                else:
-                    way.hears_end()
-                expected.append("refused" if step == "refuse" else "broken")
-                assert way.lost
-            elif step == "confirm" and not way.lost:
-                way.hears(CONFIRMED + b"early")
-                expected.append(("confirmed", b"early"))
-                assert (way.sent, way.ended) == (said, user_ended)
-                break
-            elif step in ("gone", "broken"):
-                error = ConnectionResetError("broken") if step == "broken" else None
-                scene.near._lose(error)
-                assert way.lost
-                expected.append(("lost", error))
-                break
-            if not way.lost:
-                assert (way.sent, way.ended) == (said, user_ended)
-            assert scene.told == expected
-        assert scene.told == expected
-        assert scene.meter.tcp_rx.total == len(said)
+        story = Story()
+        for step in (*steps, Story.go, last):
+            step(story)
+            story.check()
+        assert story.over
 
     asyncio.run(main())
 
@@ -223,25 +271,26 @@ async def test_a_user_may_go_before_any_way(scene: Scene) -> None:
 async def test_what_is_kept_is_bounded(scene: Scene) -> None:
     far = scene.go()
     scene.near.hears(bytes(KEPT - 1))
-    assert not scene.near.paused
+    assert not scene.near.is_paused()
     scene.near.hears(b"x")
-    assert scene.near.paused
+    assert scene.near.is_paused()
     assert len(scene.joining._kept) == KEPT
     far.breaks()
-    assert scene.near.paused
+    assert scene.near.is_paused()
     assert scene.go().sent == bytes(KEPT - 1) + b"x"
-    assert scene.near.paused
+    assert scene.near.is_paused()
 
 
 async def test_with_a_rate_nothing_is_read_before_a_target_is_reached() -> None:
     scene = Scene(rate=1000)
-    assert scene.near.paused
+    assert scene.near.is_paused()
     scene.go()
-    assert scene.near.paused
+    assert scene.near.is_paused()
 
 
 @pytest.mark.parametrize(
-    ("said", "verdict"), [(b"\x05\x01\x00", Verdict.SOCKS5), (b"GET / HTTP/1.1", Verdict.HTTP), (b"\x16\x03\x01", Verdict.TLS)]
+    ("said", "verdict"),
+    [(b"\x05\x01\x00", Verdict.SOCKS5), (b"GET / HTTP/1.1", Verdict.HTTP), (b"\x16\x03\x01", Verdict.TLS)],
 )
 @pytest.mark.parametrize("there_is_a_way", [True, False])
 async def test_a_refused_protocol_ends_the_user(said: bytes, verdict: Verdict, there_is_a_way: bool) -> None:

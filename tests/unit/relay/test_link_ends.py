@@ -107,19 +107,19 @@ async def test_what_came_with_the_one_that_was_the_last_wanted_waits(at: int) ->
     datagrams = [b"one", b"two", b"three", b"four"]
     link.hears(framed(datagrams) + b"\x00\x05fi")
     assert hearer.heard == datagrams[:at]
-    assert link.paused
+    assert link.is_paused()
     hearer.pause_at = at + 1
     end.resume()
     # Not from inside the call.
     assert hearer.heard == datagrams[:at]
     await turn()
     assert hearer.heard == datagrams[: at + 1]
-    assert link.paused
+    assert link.is_paused()
     hearer.pause_at = -1
     end.resume()
     await turn()
     assert hearer.heard == datagrams
-    assert not link.paused
+    assert not link.is_paused()
     link.hears(b"ve")
     link.hears(b"!")
     assert hearer.heard == [*datagrams, b"five!"]
