@@ -155,7 +155,7 @@ def test_report_interval_is_the_time_between_reports(np: Runner) -> None:
         forwarder.client.checkpoint()
     assert time.monotonic() - begun > 0.25
     seldom = np.forwarder(env={"NP_REPORT_INTERVAL": "1h"})
-    seldom.client.checkpoint()
+    seldom.client.wait_for("CHECK_POINT")
     with Echo(seldom.target):
         assert echoed(seldom.users)
     assert len(seldom.client.matches("CHECK_POINT")) == 1

@@ -65,13 +65,16 @@ class Joining:
             # A user that speaks first has mostly spoken by now: its bytes go in one piece with what stands before them.
             near.read_now()
 
-    def go(self, far: Link, launch: bytes, *, confirmed: Callable[[bytes], None], failed: Callable[[bool], None]) -> None:
+    def go(
+        self, far: Link, launch: bytes, *, confirmed: Callable[[bytes, bool], None], failed: Callable[[bool], None]
+    ) -> None:
         """Try a way.
 
         Args:
             far: leads there.
             launch: tells the other end who comes.
-            confirmed: called when a target is reached, with bytes that came right behind.
+            confirmed: called when a target is reached, with bytes that came right behind, and whether the way has asked to
+                be written no more, for now.
             failed: called when the way is gone; with True if the other end has said that it reaches no target.
         """
         self._far = _Far(self, far, confirmed, failed)
@@ -133,14 +136,15 @@ class Joining:
 class _Far:
     """The receiver of one way, until a target is reached."""
 
-    __slots__ = ("_confirmed", "_failed", "_joining", "link")
+    __slots__ = ("_confirmed", "_failed", "_full", "_joining", "link")
 
     def __init__(
-        self, joining: Joining, link: Link, confirmed: Callable[[bytes], None], failed: Callable[[bool], None]
+        self, joining: Joining, link: Link, confirmed: Callable[[bytes, bool], None], failed: Callable[[bool], None]
     ) -> None:
         self._joining = joining
         self._confirmed = confirmed
         self._failed: Callable[[bool], None] | None = failed
+        self._full = False
         self.link = link
         link.attach(self)
 
@@ -157,7 +161,7 @@ class _Far:
         if word == CONFIRMED:
             self._failed = None
             self._joining.far_gone()
-            self._confirmed(bytes(data[1:]))
+            self._confirmed(bytes(data[1:]), self._full)
         else:
             self._fail(refused=word == REFUSED)
 
@@ -175,7 +179,8 @@ class _Far:
             failed(refused)
 
     def pause_writing(self) -> None:
-        """What is written before a target is reached is bounded."""
+        """What is written before a target is reached is bounded: see `KEPT`."""
+        self._full = True
 
     def resume_writing(self) -> None:
-        """See `pause_writing`."""
+        self._full = False

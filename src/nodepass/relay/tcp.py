@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from nodepass.protocol.sniff import Sniffer
     from nodepass.relay.meter import Counter, Meter, RateGate
-    from nodepass.transport.base import Link
+    from nodepass.transport.base import Link, Receiver
 
 SNIFFED = 64
 """Bytes of a chunk that the sniffer is shown; it decides on fewer."""
@@ -171,24 +171,38 @@ class TcpRelay:
             outbound = self._from_far = LimitedFlow(self, far, near, meter.tcp_tx, meter.rate_tx, self._timer)
             inbound.twin, outbound.twin = outbound, inbound
 
-    def start(self, early: bytes = b"", *, ended: bool = False) -> None:
-        """Begin to pass bytes; `early` are those read from `far` already, and `ended` whether its end was."""
-        self.far.attach(self._from_far)
-        self.near.attach(self._from_near)
+    def start(self, early: bytes = b"", *, ended: bool = False, full: bool = False) -> None:
+        """Begin to pass bytes.
+
+        Args:
+            early: those that have been read from `far` already.
+            ended: whether its end has been.
+            full: whether `far` has asked to be written no more, for now.
+        """
+        self._begin(self._from_near, full=full)
         if early:
             self._from_far.data_received(memoryview(early))
         if ended:
             self._from_far.eof_received()
 
-    def start_sniffing(self, sniffer: Sniffer, refused: Callable[[Verdict], None], early: bytes) -> None:
+    def start_sniffing(
+        self, sniffer: Sniffer, refused: Callable[[Verdict], None], early: bytes = b"", *, full: bool = False
+    ) -> None:
         """The same, but break the relay if the user's first bytes are of a refused protocol."""
 
         def refuse(verdict: Verdict) -> None:
             refused(verdict)
             self.abort()
 
-        self.start(early)
-        self.near.attach(SniffedFlow(self._from_near, sniffer, refuse))
+        self._begin(SniffedFlow(self._from_near, sniffer, refuse), full=full)
+        if early:
+            self._from_far.data_received(memoryview(early))
+
+    def _begin(self, near: Receiver, *, full: bool) -> None:
+        self.far.attach(self._from_far)
+        self.near.attach(near)
+        if full:
+            self._from_far.pause_writing()
 
     def close(self) -> None:
         """End both sides in order, sending what they were given."""

@@ -99,7 +99,15 @@ class Control:
         if left > 0:
             self._silence = self._loop.call_later(left, self._listen)
         else:
-            self._end(f"nothing was heard on the control channel for {patience:g} s")
+            # This loop may have been busy: what has come meanwhile is read before the end of the next turn.
+            self._loop.call_soon(self._loop.call_soon, self._give_up, self._heard)
+
+    def _give_up(self, heard: float) -> None:
+        """Nothing has come after all, or something has."""
+        if self._heard > heard:
+            self._listen()
+        elif self._closed is not None:
+            self._end(f"nothing was heard on the control channel for {SILENT_INTERVALS * self._interval:g} s")
 
     def _beat(self) -> None:
         """Once every report interval: ask the peer for a sign of life."""

@@ -171,7 +171,7 @@ class _TcpUser:
             return
         self._relays = way.relays
         if not way.launch:
-            self._start(way.link, b"")
+            self._start(way.link)
             return
         if self._joining is None:
             self._joining = Joining(self._near, self._sniffer, self._resources.meter, self._user_lost, self._blocked)
@@ -182,16 +182,16 @@ class _TcpUser:
         self._joining.go(
             way.link,
             way.launch,
-            confirmed=lambda early: self._confirmed(way, early),
+            confirmed=lambda early, full: self._confirmed(way, early, full=full),
             failed=lambda refused: self._way_failed(way, Failure.REFUSED if refused else Failure.BROKEN),
         )
 
-    def _confirmed(self, way: Way, early: bytes) -> None:
+    def _confirmed(self, way: Way, early: bytes, *, full: bool) -> None:
         """The other end has reached a target."""
         if self._joining is not None:
             way.relays.discard(self._joining)
             self._sniffer = self._joining.sniffer
-        self._start(way.link, early)
+        self._start(way.link, early, full=full)
 
     def _way_failed(self, way: Way, failure: Failure) -> None:
         """It ended before the other end had reached a target: no target has heard of the user."""
@@ -207,13 +207,13 @@ class _TcpUser:
         else:
             self._no_way(TunnelError("each way to a target broke"))
 
-    def _start(self, far: Link, early: bytes) -> None:
+    def _start(self, far: Link, early: bytes = b"", *, full: bool = False) -> None:
         relay = TcpRelay(self._near, far, self._resources.meter, self._ended)
         self._relays.add(relay)
         if self._sniffer is None:
-            relay.start(early)
+            relay.start(early, full=full)
         else:
-            relay.start_sniffing(self._sniffer, self._blocked, early)
+            relay.start_sniffing(self._sniffer, self._blocked, early, full=full)
 
     def _no_way(self, error: Exception) -> None:
         self._resources.log.seldom("no way", WARN, "Refused the user at %s: %s", self._near.remote, error)

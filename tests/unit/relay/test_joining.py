@@ -46,7 +46,7 @@ class Scene:
         self.joining.go(
             far,
             launch,
-            confirmed=lambda early: self.told.append(("confirmed", early)),
+            confirmed=lambda early, full: self.told.append(("confirmed", early, *(["full"] if full else []))),
             failed=lambda refused: self.told.append("refused" if refused else "broken"),
         )
         return far
@@ -267,6 +267,13 @@ async def test_the_launch_goes_in_one_piece_with_what_the_user_has_said(scene: S
     scene.near.hears(b"said")
     far = scene.go(b"launch ")
     assert far.writes == [b"launch said"]
+
+
+async def test_a_way_that_is_full_when_it_is_confirmed_stays_so(scene: Scene) -> None:
+    far = scene.go()
+    far.receiver.pause_writing()
+    far.hears(CONFIRMED)
+    assert scene.told == [("confirmed", b"", "full")]
 
 
 async def test_a_user_may_go_before_any_way(scene: Scene) -> None:
