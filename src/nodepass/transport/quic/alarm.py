@@ -34,19 +34,21 @@ class Alarm:
         self._handle: asyncio.Handle | None = None
         self._deadline = 0.0
 
-    def set(self, core: QuicConnectionCore) -> None:
-        """Go off no later than this core wants."""
+    def set(self, core: QuicConnectionCore) -> bool:
+        """Go off no later than this core wants. Whether it is pacing: it could send more, and will do so then."""
         timer = core.get_timer()
         if timer is None:
-            return
-        deadline = timer[1]
+            return False
+        kind, deadline = timer
+        paced = kind == "pacing"
         if self._handle is not None:
             if self._deadline <= deadline:
-                return
+                return paced
             self._handle.cancel()
         self._deadline = deadline
         delay = deadline - monotonic()
         self._handle = self._loop.call_soon(self._ring) if delay < SOON else self._loop.call_later(delay, self._ring)
+        return paced
 
     def went_off(self, core: QuicConnectionCore) -> bool:
         """Call the core if it is time for that; else go off again later."""

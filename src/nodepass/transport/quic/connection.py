@@ -179,8 +179,7 @@ class Connection:
         if self.over:
             return
         try:
-            if not self._sender.send():
-                self.streams.sent()
+            self._sender.send()
         except Exception as error:  # noqa: BLE001 - see `received`; a link may be in the middle of something
             self._loop.call_soon(self._broke, error)
 
@@ -223,12 +222,12 @@ class Connection:
         try:
             self.streams.send_credit()
             self.streams.give_room()
-            if self._sender.send():
+            more = self._sender.send()
+            paced = self._alarm.set(self.engine.core)
+            if more:
                 self.wake()
             else:
-                self.streams.sent()
-                self.streams.give_room()
-            self._alarm.set(self.engine.core)
+                self.streams.sent(paced=paced)
             if self._left or self._waiting:
                 self._see_what_arrived()
         except Exception as error:  # noqa: BLE001 - see `received`

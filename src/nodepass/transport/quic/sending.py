@@ -107,21 +107,22 @@ class Sending:
         link.sent += carried
         return carried
 
-    def sent(self) -> bool:
-        """Packets have been made: what is left of what was written? Whether all has been sent that could be."""
+    def sent(self, *, paced: bool) -> bool:
+        """Packets have been made, others are to follow if `paced`: whether all has been sent that can be."""
         self.measure()
         engine = self._engine
         if self._round == engine.rounds:
             return False
         self._round = engine.rounds
-        timer = engine.core.get_timer()
-        if self._window < 0 or (timer is not None and timer[0] == "pacing"):
-            if self._unsent:
-                self._unsent = engine.core.get_send_buffer_size()
-            return False
-        # What is left, if anything, waits for the peer to take more, and is in nobody's way.
-        self._unsent = 0
-        return True
+        all_sent = self._window >= 0 and not paced
+        if all_sent:
+            # What is left, if anything, waits for the peer to take more, and is in nobody's way.
+            self._unsent = 0
+        elif self._unsent:
+            self._unsent = engine.core.get_send_buffer_size()
+        if self._blocked:
+            self.give_room()
+        return all_sent
 
     def give_room(self) -> None:
         """Let links go on that wait, as far as there is room."""

@@ -145,9 +145,9 @@ class Streams:
         """Let links go on that wait to send."""
         self._sending.give_room()
 
-    def sent(self) -> None:
-        """Packets have been made."""
-        if self._sending.sent():
+    def sent(self, *, paced: bool) -> None:
+        """All packets have been made that could be; others will be soon, if they are paced."""
+        if self._sending.sent(paced=paced):
             self._arrivals.all_sent()
 
     def send_credit(self) -> None:
