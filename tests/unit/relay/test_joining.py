@@ -215,6 +215,7 @@ class Story:
     def _failed(self, how: str) -> None:
         assert self.way is not None
         assert self.way.lost
+        assert self.scene.joining._far is None
         self.way = None
         self.expected.append(how)
 
