@@ -38,10 +38,15 @@ WARM_UP = 6
 LEAST_IDLE = 4
 INTERVAL = 0.1
 SILENT_INTERVALS = 3
-TUNABLES = nodepass.Tunables(service_cooldown=0.01, report_interval=INTERVAL, shutdown_timeout=0.5)
+NOTICED = (
+    "Client error: .*nothing was heard",
+    # Where this machine has other things to do, a client may be back before the server has noticed.
+    "Server error: session with .* ended: (nothing was heard|its client began another)",
+)
+TUNABLES = nodepass.Tunables(service_cooldown=2 * INTERVAL, report_interval=INTERVAL, shutdown_timeout=0.5)
 
 FLUCTUATION = 8
-"""Descriptors, and pool connections with their objects, that come and go from one moment to another."""
+"""Tasks, descriptors, and pool connections with their objects, that come and go. Fewer than one for each round."""
 
 OBJECTS_PER_CONNECTION = 40
 SOME_MEMORY = 16 << 20
@@ -202,7 +207,7 @@ async def one_round(way: Way, datagrams: UdpWay | None, users: int, lines: Lines
     way.fall_silent()
     if datagrams is not None:
         datagrams.silent = True
-    moments = [await lines.next(f"{end} error: .*nothing was heard", since) for end in ("Client", "Server")]
+    moments = [await lines.next(pattern, since) for pattern in NOTICED]
     if datagrams is not None:
         datagrams.silent = False
     # The user is told: a server that had forgotten it would leave it hanging here.
@@ -234,7 +239,7 @@ def test_peers_that_go_silent_are_noticed_and_leave_nothing(transport: PoolTrans
     print(first, last, sep="\n")
     # The median, because the machine has other things to do at times.
     assert median < (SILENT_INTERVALS + 1) * INTERVAL
-    assert last.tasks <= first.tasks
+    assert last.tasks <= first.tasks + FLUCTUATION
     assert last.descriptors <= first.descriptors + FLUCTUATION
     assert last.objects <= first.objects + FLUCTUATION * OBJECTS_PER_CONNECTION
     assert last.memory <= first.memory + SOME_MEMORY

@@ -44,13 +44,17 @@ class UdpWay:
         port: where; a free one unless given.
         troubles: on the way.
         seed: of the troubles, so that they can be had again.
+        source: address by which the far side sees it.
     """
 
-    def __init__(self, to: int = 0, port: int = 0, troubles: Troubles = CLEAR, seed: int = 1) -> None:
+    def __init__(
+        self, to: int = 0, port: int = 0, troubles: Troubles = CLEAR, seed: int = 1, source: str = "127.0.0.1"
+    ) -> None:
         self.to = to
+        self._source = source
         self._random = random.Random(seed)
         self._near = self._bound(port)
-        self._far = self._bound(0)
+        self._far = self._bound(0, source)
         self._old: list[socket.socket] = []
         self._client: tuple[str, int] | None = None
         self._held: dict[socket.socket, bytes] = {}
@@ -71,20 +75,25 @@ class UdpWay:
         self._stopped = True
         self._thread.join()
 
-    def move(self) -> None:
-        """From now on, the far side sees another port, as behind a NAT that has forgotten; answers to the old are lost."""
+    def move(self, source: str = "") -> None:
+        """From now on, the far side sees another port, as behind a NAT that has forgotten; answers to the old are lost.
+
+        Args:
+            source: another address as well, as where a machine has gone to another network.
+        """
+        self._source = source or self._source
         self._old.append(self._far)
-        self._far = self._bound(0)
+        self._far = self._bound(0, self._source)
 
     def send(self, datagram: bytes) -> None:
         """Send something of one's own to the far side."""
         self._far.sendto(datagram, ("127.0.0.1", self.to))
 
     @staticmethod
-    def _bound(port: int) -> socket.socket:
+    def _bound(port: int, address: str = "127.0.0.1") -> socket.socket:
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, LARGE_BUFFER)
-        sock.bind(("127.0.0.1", port))
+        sock.bind((address, port))
         sock.setblocking(False)
         return sock
 
