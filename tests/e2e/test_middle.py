@@ -1,59 +1,17 @@
-"""What stands between the two ends and is not passive: a man in the middle of TLS, a box that drops idle connections."""
+"""What stands between the two ends and is not passive: a box that drops idle connections."""
 
 from __future__ import annotations
 
 import socket
-import ssl
 import struct
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.harness import Authority, Echo, Runner, Wiretap, connect, echoed, ended
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.harness import Echo, Runner, Wiretap, echoed
 
 RESET = struct.pack("ii", 1, 0)
-
-
-class Interceptor(Wiretap):
-    """A man in the middle of `tls=1`: passes the handshake on, and ends TLS on both sides with a certificate of his own."""
-
-    def __init__(self, crt: Path, key: Path) -> None:
-        super().__init__()
-        self._to_client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._to_client.load_cert_chain(crt, key)
-        self._to_server = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._to_server.check_hostname = False
-        self._to_server.verify_mode = ssl.CERT_NONE
-
-    def serve(self, sock: socket.socket) -> None:
-        if sock.recv(1, socket.MSG_PEEK) != b"\x16":
-            super().serve(sock)
-            return
-        plain = self._to_client.wrap_socket(sock, server_side=True)
-        with plain, self._to_server.wrap_socket(socket.create_connection((self.host, self.to))) as far:
-            back = threading.Thread(target=self._pass, args=(far, plain), daemon=True)
-            back.start()
-            self._pass(plain, far)
-            back.join()
-
-
-@pytest.mark.parametrize("flow", ["reverse", "forward"])
-def test_a_man_in_the_middle_of_self_signed_tls_gets_no_user(np: Runner, tmp_path: Path, flow: str) -> None:
-    with Interceptor(*Authority(tmp_path).issue("middle", "127.0.0.1")) as middle:
-        tunnel = np.tunnel(flow, server="tls=1", via=middle.port, wait=False, env={"NP_POOL_GET_TIMEOUT": "1s"})
-        with Echo(tunnel.target):
-            middle.to = tunnel.port
-            tunnel.ingress.wait_for("Bound .*: users come in here")
-            with connect(tunnel.users) as user:
-                user.sendall(b"for the target's eyes only")
-                tunnel.client.wait_for(r"error: .*someone may stand between the two ends")
-                assert ended(user)
-            assert b"eyes only" not in middle.heard
 
 
 class Dropper(Wiretap):

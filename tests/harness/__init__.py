@@ -5,6 +5,8 @@ serves plain and asyncio tests alike (in the latter through `asyncio.to_thread`,
 """
 
 from tests.harness.certificates import Authority, user_context
+from tests.harness.interceptor import Interceptor
+from tests.harness.load import Load, greeting
 from tests.harness.master import Events, Master, insecure_context
 from tests.harness.net import connect, echoed, ended, exchange, read_all, read_exactly, turned_away, udp_socket, wait_tcp
 from tests.harness.ports import free_port
@@ -12,7 +14,7 @@ from tests.harness.process import TIMEOUT, NodePass, Process
 from tests.harness.targets import Echo, Received, Recorder, Silent, SpeaksFirst, TcpTarget, UdpEcho, unanswering
 from tests.harness.tunnel import KEY, Runner, Tunnel
 from tests.harness.udp_way import Troubles, UdpWay
-from tests.harness.wiretap import Wiretap
+from tests.harness.wiretap import Recording, Wiretap
 
 __all__ = [
     "KEY",
@@ -20,11 +22,14 @@ __all__ = [
     "Authority",
     "Echo",
     "Events",
+    "Interceptor",
+    "Load",
     "Master",
     "NodePass",
     "Process",
     "Received",
     "Recorder",
+    "Recording",
     "Runner",
     "Silent",
     "SpeaksFirst",
@@ -39,6 +44,7 @@ __all__ = [
     "ended",
     "exchange",
     "free_port",
+    "greeting",
     "insecure_context",
     "read_all",
     "read_exactly",

@@ -155,6 +155,10 @@ class Process:
         assert match is not None
         return int(match[1]) * 1024
 
+    def descriptors(self) -> int:
+        """Files and sockets that it has open."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
     def log(self) -> str:
         """Its last lines, under a heading."""
         with self._changed:

@@ -36,3 +36,24 @@ class Wiretap(TcpTarget):
                 sink.sendall(data)
         with suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
+
+
+class Recording(Wiretap):
+    """Keeps what the near side said on each connection, apart from the others."""
+
+    def __init__(self, to: int = 0) -> None:
+        super().__init__(to)
+        self.requests: list[bytearray] = []
+
+    def serve(self, sock: socket.socket) -> None:
+        request = bytearray()
+        self.requests.append(request)
+        with socket.create_connection((self.host, self.to)) as far:
+            back = threading.Thread(target=self._pass, args=(far, sock), daemon=True)
+            back.start()
+            with suppress(OSError):
+                while data := sock.recv(CHUNK):
+                    request += data
+                    far.sendall(data)
+                far.shutdown(socket.SHUT_WR)
+            back.join()

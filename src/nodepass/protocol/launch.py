@@ -10,7 +10,7 @@ from typing import Final
 from nodepass.errors import SignalError
 from nodepass.protocol.json_object import parse_object
 from nodepass.protocol.remote import parse_remote
-from nodepass.protocol.signals import LAUNCHES, Action, Signal, read_action, read_text, to_json
+from nodepass.protocol.signals import LAUNCHES, Action, Signal, read_action, read_text
 
 LIMIT: Final = 1024
 """Most bytes of a launch, length included."""
@@ -34,7 +34,8 @@ def encode_launch(action: Action, remote: str) -> bytes:
     Raises:
         SignalError: it would be longer than `LIMIT`.
     """
-    plain = to_json(Signal(action, remote=remote))
+    # As `to_json` has it, in a fraction of the time: there is one for each user. An address needs no quoting.
+    plain = f'{{"action":"{action.value}","remote":"{remote}"}}'.encode()
     if len(plain) > LIMIT - _LENGTH_SIZE:
         raise SignalError(f"launch of {len(plain)} bytes, at most {LIMIT - _LENGTH_SIZE}")
     return len(plain).to_bytes(_LENGTH_SIZE, "big") + plain

@@ -61,18 +61,21 @@ class Joining:
         near.attach(self)
         if meter.rate_rx is not None:
             near.pause_reading()
+        else:
+            # A user that speaks first has mostly spoken by now: its bytes go in one piece with what stands before them.
+            near.read_now()
 
-    def go(self, far: Link, *, confirmed: Callable[[bytes], None], failed: Callable[[bool], None]) -> None:
+    def go(self, far: Link, launch: bytes, *, confirmed: Callable[[bytes], None], failed: Callable[[bool], None]) -> None:
         """Try a way.
 
         Args:
             far: leads there.
+            launch: tells the other end who comes.
             confirmed: called when a target is reached, with bytes that came right behind.
             failed: called when the way is gone; with True if the other end has said that it reaches no target.
         """
         self._far = _Far(self, far, confirmed, failed)
-        if self._kept:
-            far.write(self._kept)
+        far.write(launch + self._kept)
         if self._ended:
             far.write_eof()
 

@@ -64,7 +64,7 @@ class Dialect:
     @property
     def confirms(self) -> bool:
         """Whether the egress tells when it has reached a target."""
-        return Feature.CONFIRM in self.features
+        return self.inband and Feature.CONFIRM in self.features
 
     def admits(self, proof: bytes) -> bool:
         """Whether this proof is of the session's client and opens its first connection."""

@@ -61,6 +61,8 @@ class Gate:
             self._admitted(known, link)
         elif known is None and not self._sessions.prove_themselves:
             link.abort()
+        elif len(early) >= POOL_PROOF_SIZE:
+            self.proof(link, early)
         else:
             unproven = _Unproven(self, link, self._timeout if known is None else GRACE)
             longest = self._newcomers.enter(link.remote.ip, unproven)
@@ -77,7 +79,7 @@ class Gate:
         self._newcomers.leave(unproven.remote.ip, unproven)
 
     def proof(self, link: Link, proof: bytes) -> None:
-        """This came on a connection, as long as a proof is."""
+        """This came on a connection. What is longer is no proof: a client says no more before it has its ID."""
         session = self._sessions.known_by_id(session_of(proof))
         if session is not None and session.dialect.admits(proof):
             self._admitted(session, link)
@@ -117,7 +119,6 @@ class _Unproven:
         self._proof += bytes(data[: POOL_PROOF_SIZE + 1 - len(self._proof)])
         if len(self._proof) >= POOL_PROOF_SIZE:
             self._let_go()
-            # One that says more before it has its ID is no client of this project: no proof is of that length.
             self._gate.proof(self._link, self._proof)
 
     def eof_received(self) -> None:

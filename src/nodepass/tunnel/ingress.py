@@ -170,14 +170,18 @@ class _TcpUser:
             way.link.abort()
             return
         self._relays = way.relays
-        if not way.to_be_confirmed:
+        if not way.launch:
             self._start(way.link, b"")
             return
         if self._joining is None:
             self._joining = Joining(self._near, self._sniffer, self._resources.meter, self._user_lost, self._blocked)
+        if self._near.gone:
+            way.link.abort()
+            return
         way.relays.add(self._joining)
         self._joining.go(
             way.link,
+            way.launch,
             confirmed=lambda early: self._confirmed(way, early),
             failed=lambda refused: self._way_failed(way, Failure.REFUSED if refused else Failure.BROKEN),
         )

@@ -179,18 +179,17 @@ class Session:
 
     # Users.
 
-    def launch(self, action: Action, remote: Address) -> PooledLink | None:
-        """Send a user on the way: an idle connection, whose ID the peer has been told; None where there is none now."""
+    def launch(self, action: Action, remote: Address) -> tuple[PooledLink, bytes] | None:
+        """Send a user on the way: an idle connection, and what must be said on it first; None where there is none now."""
         if not self.ready or self._control is None or self._control.congested:
             return None
         pooled = self.pool.incoming_get()
         if pooled is None:
             return None
         if self.dialect.inband:
-            pooled.link.write(encode_launch(action, str(remote)))
-        else:
-            self._control.send(Signal(action, remote=str(remote), id=pooled.id))
-        return pooled
+            return pooled, encode_launch(action, str(remote))
+        self._control.send(Signal(action, remote=str(remote), id=pooled.id))
+        return pooled, b""
 
     def datagrams(self, pooled: PooledLink) -> LinkEnd:
         """The datagrams of a user on its connection."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nodepass.tunnel.session import Session
     from nodepass.tunnel.upstream import Relay
 
-    Deliver = Callable[[PooledLink, Session], None]
+    Deliver = Callable[[PooledLink, bytes, Session], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -90,8 +90,11 @@ class Switchboard:
     ) -> None:
         """See `Upstream`."""
 
-        def deliver(pooled: PooledLink, session: Session) -> None:
-            opened(Way(pooled.link, session.relays, session, session.dialect.confirms))
+        def deliver(pooled: PooledLink, launch: bytes, session: Session) -> None:
+            if not session.dialect.confirms:
+                pooled.link.write(launch)
+                launch = b""
+            opened(Way(pooled.link, session.relays, session, launch))
 
         self._open(Action.TCP, remote, deliver, failed, avoid)
 
@@ -100,7 +103,8 @@ class Switchboard:
     ) -> None:
         """See `Upstream`."""
 
-        def deliver(pooled: PooledLink, session: Session) -> None:
+        def deliver(pooled: PooledLink, launch: bytes, session: Session) -> None:
+            pooled.link.write(launch)
             opened(session.datagrams(pooled), session.relays)
 
         self._open(Action.UDP, remote, deliver, failed)
@@ -133,9 +137,9 @@ class Switchboard:
         if len(sessions) > 1:
             sessions = sorted(sessions, key=lambda session: (session in avoid, len(session.relays)))
         for session in sessions:
-            pooled = None if avoid.get(session) is Failure.REFUSED else session.launch(action, remote)
-            if pooled is not None:
-                deliver(pooled, session)
+            launched = None if avoid.get(session) is Failure.REFUSED else session.launch(action, remote)
+            if launched is not None:
+                deliver(*launched, session)
                 return True
         return False
 

@@ -34,13 +34,14 @@ class Way:
         link: leads there.
         relays: those that die with what carries it; the user's relay is one of them while it lasts.
         carrier: what carries it, where others could: to be avoided once it has failed.
-        to_be_confirmed: whether the other end is still to reach the target, and will say so (`confirm`).
+        launch: what is still to be said on it before the user's bytes; the other end is still to reach the target then, and
+            will say so (`confirm`).
     """
 
     link: Link
     relays: set[Relay]
     carrier: object = None
-    to_be_confirmed: bool = False
+    launch: bytes = b""
 
 
 class Failure(Enum):

@@ -40,11 +40,12 @@ class Scene:
     def refused(self, verdict: Verdict) -> None:
         self.told.append(verdict)
 
-    def go(self) -> FakeLink:
+    def go(self, launch: bytes = b"") -> FakeLink:
         """Try a way."""
         far = FakeLink()
         self.joining.go(
             far,
+            launch,
             confirmed=lambda early: self.told.append(("confirmed", early)),
             failed=lambda refused: self.told.append("refused" if refused else "broken"),
         )
@@ -261,6 +262,12 @@ async def test_a_user_that_goes_between_two_ways_is_told_of(scene: Scene) -> Non
     scene.near.breaks()
     assert scene.told[0] == "broken"
     assert len(scene.told) == 2
+
+
+async def test_the_launch_goes_in_one_piece_with_what_the_user_has_said(scene: Scene) -> None:
+    scene.near.hears(b"said")
+    far = scene.go(b"launch ")
+    assert far.writes == [b"launch said"]
 
 
 async def test_a_user_may_go_before_any_way(scene: Scene) -> None:

@@ -203,9 +203,9 @@ def test_requests_are_limited_in_number(
 
     async def main() -> None:
         serving = Serving()
+        longest = await serving.connect()
         waiting = [await serving.connect() for _ in range(2)]
-        refused = await serving.connect(request(GOOD))
-        await refused.until(lambda: "lost" in refused.events)
+        await longest.until(lambda: "lost" in longest.events)
         waiting[0].link.write(request(GOOD))
         await waiting[0].until(lambda: waiting[0].data.endswith(ID_FRAME))
         served = await serving.connect(request(GOOD))

@@ -10,6 +10,7 @@ from h2.errors import ErrorCodes
 from h2.events import RequestReceived
 
 from nodepass.log import WARN
+from nodepass.policy.newcomers import Newcomers
 from nodepass.transport.base import Acceptor
 from nodepass.transport.http2.connection import ALPN, Connection
 from nodepass.transport.tls_link import TlsLink
@@ -34,7 +35,10 @@ FEWEST_STREAMS, MOST_STREAMS = 100, 250
 one with more to do opens another connection, which is good for it: one TCP connection is one congestion window."""
 
 MOST_CONNECTIONS = 256
-"""Connections at a time: with all their streams, as many as there are slots for users unless they are set."""
+"""Connections of clients at a time: with all their streams, as many as there are slots for users unless they are set."""
+
+MOST_STRANGERS = 256
+"""Connections on which nobody has proved who it is."""
 
 
 class Http2Acceptor(Acceptor):
@@ -53,6 +57,7 @@ class Http2Acceptor(Acceptor):
         self._timeout = timeout
         self._log = log
         self._connections: set[Connection] = set()
+        self._strangers: Newcomers[Connection] = Newcomers(MOST_STRANGERS)
         self._empty = asyncio.Event()
 
     def accept(self, lower: Link, early: bytes) -> None:
@@ -60,14 +65,21 @@ class Http2Acceptor(Acceptor):
         if not isinstance(lower, TlsLink) or lower.alpn != ALPN:
             self._log.seldom("http2 alpn", WARN, "Refused %s: its TLS does not ask for HTTP/2", lower.remote)
             lower.close()
-        elif len(self._connections) >= MOST_CONNECTIONS:
+        elif len(self._connections) - len(self._strangers) >= MOST_CONNECTIONS:
             self._log.seldom("http2 full", WARN, "Refused %s: there are %d connections", lower.remote, MOST_CONNECTIONS)
             lower.close()
         else:
-            connection = _ServerConnection(lower, self._accepted, self._most_streams, self._timeout, self._log, self._ended)
-            self._connections.add(connection)
-            self._empty.clear()
-            connection.begin()
+            self._take(_ServerConnection(lower, self, self._most_streams, self._timeout, self._log))
+
+    def _take(self, connection: Connection) -> None:
+        self._connections.add(connection)
+        self._empty.clear()
+        longest = self._strangers.enter(connection.lower.remote.ip, connection)
+        if longest is not None:
+            peer = longest.lower.remote
+            self._log.seldom("http2 strangers", WARN, "Too many HTTP/2 connections prove nothing: dropped %s", peer)
+            longest.abort()
+        connection.begin()
 
     def close(self) -> None:
         """See `Acceptor`."""
@@ -84,7 +96,19 @@ class Http2Acceptor(Acceptor):
         if self._connections:
             await self._empty.wait()
 
-    def _ended(self, connection: Connection) -> None:
+    # What connections tell.
+
+    def accepted(self, link: Http2Link) -> None:
+        """A stream has sent its opening byte."""
+        self._accepted(link)
+
+    def vouched(self, connection: Connection) -> None:
+        """The peer has proved who it is."""
+        self._strangers.leave(connection.lower.remote.ip, connection)
+
+    def ended(self, connection: Connection) -> None:
+        """It is gone."""
+        self.vouched(connection)
         self._connections.discard(connection)
         if not self._connections:
             self._empty.set()
@@ -95,27 +119,28 @@ class _ServerConnection(Connection):
 
     Args:
         lower: with TLS set up.
-        accepted: see `Http2Acceptor`.
+        acceptor: hears of it.
         most_streams: that the client may open.
         timeout: see `Http2Acceptor`.
         log: see `Http2Acceptor`.
-        ended: see `Connection`.
     """
 
     def __init__(
         self,
         lower: Link,
-        accepted: Callable[[Link], None],
+        acceptor: Http2Acceptor,
         most_streams: int,
         timeout: float,
         log: Log,
-        ended: Callable[[Connection], None],
     ) -> None:
-        super().__init__(lower, client=False, most_streams=most_streams, idle=timeout, log=log, ended=ended)
-        self._accepted = accepted
+        super().__init__(lower, client=False, most_streams=most_streams, idle=timeout, log=log, ended=acceptor.ended)
+        self._acceptor = acceptor
         self._timeout = timeout
         self._unopened: dict[int, asyncio.TimerHandle] = {}
         self._handlers[RequestReceived] = self._on_request
+
+    def vouch(self) -> None:
+        self._acceptor.vouched(self)
 
     def close(self) -> None:
         super().close()
@@ -167,7 +192,7 @@ class _ServerConnection(Connection):
             timer.cancel()
             del self._unopened[event.stream_id]
             self._serves()
-            self._accepted(link)
+            self._acceptor.accepted(link)
             self._received(event, event.data[len(OPENING) :])
         else:
             self._log.seldom("http2 opening", WARN, "%s opened a stream as no pool connection begins", self.lower.remote)

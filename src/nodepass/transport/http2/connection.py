@@ -94,6 +94,10 @@ class Connection:
 
     # Its life.
 
+    def vouch(self) -> None:
+        """The peer has proved who it is."""
+        self.lower.vouch()
+
     def begin(self) -> None:
         """Say what this end's settings are, and begin to read."""
         begin_protocol(self._h2)

@@ -43,7 +43,7 @@ class Http2Link(StreamLink):
         self.stream_id = stream_id
 
     def vouch(self) -> None:
-        self._connection.lower.vouch()
+        self._connection.vouch()
 
     @property
     def fingerprint(self) -> str | None:

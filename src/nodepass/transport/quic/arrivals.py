@@ -6,10 +6,10 @@ it if a frame with nothing but an end is lost, or acknowledged, while data befor
 never sent again and the peer waits for ever; acknowledged, the stream never counts as finished, and takes up its place.
 
 The library does not tell when a stream's bytes have been acknowledged. It is so when none waits to be sent, every packet
-then on its way (a flight) has left the list of those that are not acknowledged, and none was lost meanwhile. Where some
-were, they may have been this stream's: they are sent again during the next flight, and the one after that is what counts.
-After `MOST_FLIGHTS` it is enough in any case, for others' packets may be lost again and again. A ping behind each flight
-makes the peer acknowledge at once.
+then on its way (a flight) has left the list of those that are not acknowledged, and none was lost meanwhile. What was lost
+before may have been this stream's and must have been sent again: it has if all has been sent since that could be, or else
+after some flights. After `MOST_FLIGHTS` it is enough in any case, for others' packets may be lost again and again. A ping
+behind each flight makes the peer acknowledge at once.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 MOST_FLIGHTS: Final = 8
 
+FLIGHTS_TO_RESEND: Final = 3
+"""Flights without a loss in which what was lost before has been sent again, although there is always more to be sent."""
+
 LARGEST_FRAME: Final = 1500
 """Bytes of a stream that go into one packet at most: so many of those that wait to be sent may be in a frame already."""
 
@@ -41,16 +44,18 @@ class _Flight:
     Args:
         last: number of its last packet.
         lost: packets that the connection had lost by then.
+        resent: whether all of those had been sent again.
         waiting: what is to be done when it has arrived.
         number: which flight this is to those.
-        more: flights without a loss that are to follow it.
+        clean: flights without a loss just before.
     """
 
     last: int
     lost: int
+    resent: bool
     waiting: list[Callable[[], None]]
     number: int = 1
-    more: int = 0
+    clean: int = 0
 
 
 class Arrivals:
@@ -66,6 +71,8 @@ class Arrivals:
         self._carrier = carrier
         self._unsent: list[tuple[int, Callable[[], None]]] = []
         self._flights: deque[_Flight] = deque()
+        self._resent = 0
+        """Packets that had been lost when all was known to have been sent again."""
 
     @property
     def awaited(self) -> bool:
@@ -94,7 +101,7 @@ class Arrivals:
         if newest is not None and newest.last == last and newest.number == 1:
             newest.waiting.append(then)
         else:
-            self._begin(_Flight(last, core.loss_total, [then]))
+            self._begin(last, [then])
 
     def look(self) -> None:
         """Packets may have been acknowledged or lost: see whose time has come."""
@@ -107,14 +114,28 @@ class Arrivals:
             if packets and flights[0].last >= packets[0][0]:
                 break
             flight = flights.popleft()
-            clean = flight.lost == core.loss_total
-            more = flight.more - 1 if clean else 1
-            if more < 0 or flight.number == MOST_FLIGHTS:
+            clean = flight.clean + 1 if flight.lost == core.loss_total else 0
+            arrived = clean and (flight.resent or clean == FLIGHTS_TO_RESEND)
+            if arrived:
+                self._resent = max(self._resent, flight.lost)
+            if arrived or flight.number == MOST_FLIGHTS:
                 for then in flight.waiting:
                     then()
             else:
                 last = packets[-1][0] if packets else NO_PACKET
-                self._begin(_Flight(last, core.loss_total, flight.waiting, flight.number + 1, more))
+                self._begin(last, flight.waiting, flight.number + 1, clean)
+
+    def all_sent(self) -> None:
+        """All has been sent that could be, also of what was lost."""
+        core = self._engine.core
+        lost = core.loss_total
+        if lost == self._resent:
+            return
+        self._resent = lost
+        packets = core.outstanding_application_packets
+        for flight in self._flights:
+            if not flight.resent and packets:
+                flight.last, flight.lost, flight.resent = packets[-1][0], lost, True
 
     def close(self) -> None:
         """The connection is over."""
@@ -129,6 +150,7 @@ class Arrivals:
             return
         self._carrier.wake()
 
-    def _begin(self, flight: _Flight) -> None:
-        self._flights.append(flight)
+    def _begin(self, last: int, waiting: list[Callable[[], None]], number: int = 1, clean: int = 0) -> None:
+        lost = self._engine.core.loss_total
+        self._flights.append(_Flight(last, lost, lost == self._resent, waiting, number, clean))
         self._carrier.ping()

@@ -107,19 +107,21 @@ class Sending:
         link.sent += carried
         return carried
 
-    def sent(self) -> None:
-        """All packets have been made that could be: what is left of what was written?"""
+    def sent(self) -> bool:
+        """Packets have been made: what is left of what was written? Whether all has been sent that could be."""
         self.measure()
-        if self._round == self._engine.rounds or not self._unsent:
-            return
-        self._round = self._engine.rounds
-        core = self._engine.core
-        timer = core.get_timer()
+        engine = self._engine
+        if self._round == engine.rounds:
+            return False
+        self._round = engine.rounds
+        timer = engine.core.get_timer()
         if self._window < 0 or (timer is not None and timer[0] == "pacing"):
-            self._unsent = core.get_send_buffer_size()
-        else:
-            # What is left, if anything, waits for the peer to take more, and is in nobody's way.
-            self._unsent = 0
+            if self._unsent:
+                self._unsent = engine.core.get_send_buffer_size()
+            return False
+        # What is left, if anything, waits for the peer to take more, and is in nobody's way.
+        self._unsent = 0
+        return True
 
     def give_room(self) -> None:
         """Let links go on that wait, as far as there is room."""

@@ -147,7 +147,8 @@ class Streams:
 
     def sent(self) -> None:
         """Packets have been made."""
-        self._sending.sent()
+        if self._sending.sent():
+            self._arrivals.all_sent()
 
     def send_credit(self) -> None:
         """Tell the peer how far it may send."""

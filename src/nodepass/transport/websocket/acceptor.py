@@ -11,6 +11,7 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from nodepass.log import WARN
+from nodepass.policy.newcomers import Newcomers
 from nodepass.protocol.handshake import one_line
 from nodepass.transport.base import Acceptor
 from nodepass.transport.websocket.framing import HALF_CLOSE, MESSAGE_LIMIT, REQUEST_LIMIT, SILENT
@@ -59,22 +60,21 @@ class WebSocketAcceptor(Acceptor):
         self._accepted = accepted
         self._timeout = timeout
         self._keep_alive = KeepAlive(interval)
-        self._upgrades: set[_Upgrade] = set()
+        self._upgrades: Newcomers[_Upgrade] = Newcomers(MOST_UPGRADES)
         self._log = log
 
     def accept(self, lower: Link, early: bytes) -> None:
         """See `Acceptor`."""
-        if len(self._upgrades) >= MOST_UPGRADES:
-            self._log.seldom("upgrades", WARN, "Too many WebSocket requests at a time: refused %s", lower.remote)
-            lower.abort()
-            return
         upgrade = _Upgrade(self, lower, self._timeout)
-        self._upgrades.add(upgrade)
+        longest = self._upgrades.enter(lower.remote.ip, upgrade)
+        if longest is not None:
+            self._log.seldom("upgrades", WARN, "Too many WebSocket requests at a time: dropped %s", longest.remote)
+            longest.drop()
         upgrade.begin(early)
 
     def close(self) -> None:
         """See `Acceptor`."""
-        for upgrade in tuple(self._upgrades):
+        for upgrade in self._upgrades:
             upgrade.drop()
 
     # What upgrades tell.
@@ -92,17 +92,18 @@ class WebSocketAcceptor(Acceptor):
 
     def over(self, upgrade: _Upgrade) -> None:
         """One needs no attention any more."""
-        self._upgrades.discard(upgrade)
+        self._upgrades.leave(upgrade.remote.ip, upgrade)
 
 
 class _Upgrade:
     """One connection until its request has been answered, or until it is gone if that was a refusal."""
 
-    __slots__ = ("_acceptor", "_discarded", "_lower", "_protocol", "_received", "_refused", "_timer")
+    __slots__ = ("_acceptor", "_discarded", "_lower", "_protocol", "_received", "_refused", "_timer", "remote")
 
     def __init__(self, acceptor: WebSocketAcceptor, lower: Link, timeout: float) -> None:
         self._acceptor = acceptor
         self._lower = lower
+        self.remote = lower.remote
         self._protocol = ServerProtocol(select_subprotocol=_select_subprotocol, max_size=MESSAGE_LIMIT, logger=SILENT)
         self._received = b""
         self._refused = False

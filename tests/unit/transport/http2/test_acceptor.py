@@ -352,23 +352,43 @@ def test_tls_that_asks_for_something_else_is_refused(run: Run, caplog: pytest.Lo
 
 
 def test_connections_are_bounded(run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(acceptor, "MOST_CONNECTIONS", 2)
+    monkeypatch.setattr(acceptor, "MOST_CONNECTIONS", 1)
 
     async def main() -> None:
         accepted = Accepted()
         first = await bare_client(accepted)
-        await bare_client(accepted)
+        first.request()
+        first.flush()
+        (await accepted.until(1))[0].vouch()
         _, refused = await encrypted()
         accepted.acceptor.accept(refused, b"")
         assert refused.gone
         # One that goes makes room.
-        first.request()
-        first.flush()
         notes = attached((await accepted.until(1))[0])
         first.lower.close()
         await notes.until(lambda: "lost" in notes.events)
         third = await bare_client(accepted)
         await assert_serves(accepted, third)
+
+    run(main())
+    assert len(lines(caplog)) == 1
+
+
+def test_strangers_push_out_strangers_and_nobody_else(
+    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(acceptor, "MOST_STRANGERS", 2)
+
+    async def main() -> None:
+        accepted = Accepted()
+        known = await bare_client(accepted)
+        known.request()
+        known.flush()
+        (await accepted.until(1))[0].vouch()
+        strangers = [await bare_client(accepted) for _ in range(3)]
+        assert len(accepted.acceptor._connections) == 3
+        await assert_serves(accepted, known)
+        await assert_serves(accepted, strangers[2])
 
     run(main())
     assert len(lines(caplog)) == 1

@@ -181,9 +181,10 @@ async def test_all_arrives_over_a_bad_way(seed: int) -> None:
             assert (far.error, near.error) == (None, None)
 
 
-async def test_what_is_broken_off_over_a_bad_way_arrives_before_the_break() -> None:
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_what_is_broken_off_over_a_bad_way_arrives_before_the_break(seed: int) -> None:
     async with ends() as made:
-        with UdpWay(made.port, troubles=Troubles(loss=0.02, swap=0.05)) as way:
+        with UdpWay(made.port, troubles=Troubles(loss=0.06, swap=0.05), seed=seed) as way:
             near, far = await made.pair(made.dialer(port=way.port))
             near.link.write(BULK)
             near.link.break_off()
