@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from ipaddress import IPv6Address
 
+from nodepass.policy.sources import source_of
 from nodepass.policy.token_bucket import TokenBucket
 
 
@@ -29,12 +29,12 @@ class Attempts:
 
     def wait(self, ip: str, now: float) -> float:
         """Give the seconds until this source may try again; 0.0 when it may now."""
-        bucket = self._buckets.get(_source(ip))
+        bucket = self._buckets.get(source_of(ip))
         return 0.0 if bucket is None else bucket.delay(now)
 
     def failed(self, ip: str, now: float) -> None:
         """Learn that an attempt of this source has failed."""
-        source = _source(ip)
+        source = source_of(ip)
         bucket = self._buckets.get(source)
         if bucket is None:
             # One less, because the bucket lets through what takes it into debt.
@@ -44,11 +44,3 @@ class Attempts:
         else:
             self._buckets.move_to_end(source)
         bucket.spend(1, now)
-
-
-def _source(ip: str) -> str | bytes:
-    if ":" not in ip:
-        return ip
-    address = IPv6Address(ip)
-    mapped = address.ipv4_mapped
-    return address.packed[:8] if mapped is None else str(mapped)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from nodepass.policy.sources import source_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -25,7 +27,7 @@ class Newcomers(Generic[NewcomerT]):
     def __init__(self, most: int) -> None:
         self._most = most
         self._count = 0
-        self._of_source: dict[str, dict[NewcomerT, None]] = {}
+        self._of_source: dict[str | bytes, dict[NewcomerT, None]] = {}
 
     def __len__(self) -> int:
         return self._count
@@ -33,19 +35,22 @@ class Newcomers(Generic[NewcomerT]):
     def __iter__(self) -> Iterator[NewcomerT]:
         return iter([newcomer for crowd in self._of_source.values() for newcomer in crowd])
 
-    def enter(self, source: str, newcomer: NewcomerT) -> NewcomerT | None:
+    def enter(self, ip: str, newcomer: NewcomerT) -> NewcomerT | None:
         """Let one in; gives the one that has to leave for it, which is in the crowd no more."""
-        self._of_source.setdefault(source, {})[newcomer] = None
+        self._of_source.setdefault(source_of(ip), {})[newcomer] = None
         self._count += 1
         if self._count <= self._most:
             return None
         largest = max(self._of_source, key=lambda each: len(self._of_source[each]))
         longest = next(iter(self._of_source[largest]))
-        self.leave(largest, longest)
+        self._remove(largest, longest)
         return longest
 
-    def leave(self, source: str, newcomer: NewcomerT) -> None:
+    def leave(self, ip: str, newcomer: NewcomerT) -> None:
         """One has shown who it is, or is gone; it may have left before."""
+        self._remove(source_of(ip), newcomer)
+
+    def _remove(self, source: str | bytes, newcomer: NewcomerT) -> None:
         crowd = self._of_source.get(source)
         if crowd is None or newcomer not in crowd:
             return

@@ -277,6 +277,32 @@ async def test_a_way_that_is_full_when_it_is_confirmed_stays_so(scene: Scene) ->
     assert scene.told == [("confirmed", b"", "full")]
 
 
+class Spoken(FakeLink):
+    """The link of a user that has spoken before anybody listened."""
+
+    __slots__ = ()
+
+    def read_now(self) -> None:
+        self.hears(b"GET / HTTP/1.1")
+
+
+async def test_a_user_that_has_spoken_is_heard_at_once() -> None:
+    scene = Scene(near=Spoken())
+    assert scene.go(b"launch ").writes == [b"launch GET / HTTP/1.1"]
+    assert scene.meter.tcp_rx.total == len(b"GET / HTTP/1.1")
+
+
+async def test_a_user_that_has_spoken_a_refused_protocol_is_gone_at_once() -> None:
+    scene = Scene(near=Spoken(), sniffer=socks_http_tls())
+    assert scene.told == [Verdict.HTTP, ("lost", None)]
+    assert scene.near.gone
+
+
+async def test_with_a_rate_a_user_that_has_spoken_is_not_heard() -> None:
+    scene = Scene(near=Spoken(), rate=1000)
+    assert scene.go(b"launch ").writes == [b"launch "]
+
+
 async def test_a_user_may_go_before_any_way(scene: Scene) -> None:
     scene.near.hears(b"said")
     scene.near.abort()
