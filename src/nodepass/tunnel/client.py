@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from nodepass.config import PoolTransport, RunMode, TlsMode
-from nodepass.errors import DialError, ListenError, SessionError
+from nodepass.errors import CertificateError, DialError, ListenError, SessionError
 from nodepass.policy.scaling import PoolScaling
 from nodepass.protocol.agreement import Flow
 from nodepass.protocol.conn_id import CONTROL, ConnectionId
@@ -150,9 +150,23 @@ class Client(Forwarder, SessionOwner):
         return session
 
     def _distrust(self, error: Exception) -> None:
-        """The server's certificate is not what it must be: no other connection of this session would fare better."""
-        if self._session is not None:
-            self._session.end(SessionError(f"the server's certificate is not trusted: {error}"))
+        """The server's certificate is not what it must be: no other connection of this session would fare better.
+
+        Unless it is a new one, and the server's word of it is still on its way: connections overtake each other.
+        """
+        session, credentials = self._session, self._credentials
+        if session is None or credentials is None:
+            return
+        refused, reason = credentials.refused, SessionError(f"the server's certificate is not trusted: {error}")
+
+        def judge() -> None:
+            if not credentials.trusts(refused):
+                session.end(reason)
+
+        if isinstance(error, CertificateError):
+            session.catch_up(judge)
+        else:
+            session.end(reason)
 
     def _identified(self, connection_id: ConnectionId, link: Link, rest: bytes) -> None:
         session = self._session

@@ -8,6 +8,7 @@ after it.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import TYPE_CHECKING
 
 from nodepass.errors import SessionError, SignalError
@@ -63,6 +64,8 @@ class Control:
         self._timer: asyncio.TimerHandle | None = None
         self._silence = self._loop.call_later(SILENT_INTERVALS * self._interval, self._listen)
         self._proofs: list[Callable[[], None]] = []
+        self._pings = self._pongs = 0
+        self._caught_up: deque[tuple[int, Callable[[], None]]] = deque()
         self.ping = 0.0
         """Seconds between the last ping and its pong."""
         self.congested = False
@@ -77,12 +80,18 @@ class Control:
 
     def send(self, signal: Signal) -> None:
         """Send one signal."""
+        self._pings += signal.action is Action.PING
         self._link.write(self._codec.encode(signal))
 
     def prove_alive(self, proven: Callable[[], None]) -> None:
         """Ask the peer for a sign of life, and call `proven` when anything comes from it."""
         self._proofs.append(proven)
         self.send(Signal(Action.PING))
+
+    def catch_up(self, caught_up: Callable[[], None]) -> None:
+        """Call `caught_up` when all has come that the peer has said so far: signals and their answers keep their order."""
+        self.send(Signal(Action.PING))
+        self._caught_up.append((self._pings, caught_up))
 
     def close(self) -> None:
         """End the channel; `closed` is not called."""
@@ -135,7 +144,10 @@ class Control:
             self.send(Signal(Action.PONG))
         elif signal.action is Action.PONG:
             self.ping = self._loop.time() - self._pinged
+            self._pongs += 1
             self._answered()
+            while self._caught_up and self._caught_up[0][0] <= self._pongs:
+                self._caught_up.popleft()[1]()
         else:
             self._received(signal)
         proofs, self._proofs = self._proofs, []

@@ -30,11 +30,17 @@ class Credentials:
         if meeting.terms is not None and meeting.terms.fingerprint and Feature.PIN in features:
             self._trusted = {meeting.terms.fingerprint}
         self._used = 0
+        self.refused = ""
+        """The certificate that was refused last."""
 
     def trust(self, fingerprint: str) -> None:
         """The server shows this certificate as well from now on."""
         if self._trusted is not None:
             self._trusted.add(fingerprint)
+
+    def trusts(self, fingerprint: str) -> bool:
+        """Tell whether the server has told of this certificate."""
+        return self._trusted is None or fingerprint in self._trusted
 
     def show(self, link: Link) -> None:
         """Say on a new connection whose it is.
@@ -42,7 +48,8 @@ class Credentials:
         Raises:
             CertificateError: it leads to someone else.
         """
-        if self._trusted is not None and link.fingerprint not in self._trusted:
+        if not self.trusts(link.fingerprint or ""):
+            self.refused = link.fingerprint or ""
             raise CertificateError(
                 f"{link.fingerprint or 'none'} is not the one that the server has told: "
                 "someone may stand between the two ends"

@@ -172,6 +172,13 @@ class Session:
         if self._control is not None:
             self._control.prove_alive(proven)
 
+    def catch_up(self, caught_up: Callable[[], None]) -> None:
+        """Call `caught_up` when all signals have come that the peer has sent so far; at once where there is no channel."""
+        if self._control is None:
+            caught_up()
+        else:
+            self._control.catch_up(caught_up)
+
     def _become_ready(self) -> None:
         if self._verification.satisfied and self._control is not None and not self.ready and not self.ended.done():
             self.ready = True
