@@ -39,9 +39,9 @@ LEAST_IDLE = 4
 INTERVAL = 0.1
 SILENT_INTERVALS = 3
 NOTICED = (
-    "Client error: .*nothing was heard",
+    "Client error: ",
     # Where this machine has other things to do, a client may be back before the server has noticed.
-    "Server error: session with .* ended: (nothing was heard|its client began another)",
+    "Server error: session with .* ended: ",
 )
 TUNABLES = nodepass.Tunables(service_cooldown=2 * INTERVAL, report_interval=INTERVAL, shutdown_timeout=0.5)
 

@@ -139,7 +139,7 @@ def test_a_generated_key_serves(np: Runner) -> None:
 def test_guesses_are_slow_and_hold_up_nobody_else(np: Runner) -> None:
     tunnel = np.tunnel()
     with Echo(tunnel.target), connect(tunnel.users) as user:
-        answers = []
+        answers: list[int] = []
         while len(answers) < MOST_GUESSES and 429 not in answers:
             answers.append(ask(tunnel.port, token=bearer(f"guess {len(answers)}"), source="127.0.0.9")[0])
         assert answers[:10] == [401] * 10
