@@ -31,10 +31,10 @@ from tests.harness import KEY, TIMEOUT, TcpTarget, UdpWay, free_port
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ROUNDS = int(os.environ.get("NODEPASS_HALF_OPEN_ROUNDS", "12"))
+ROUNDS = int(os.environ.get("NODEPASS_HALF_OPEN_ROUNDS", "10"))
 """After those in which the process gets warm. 200 are what issue 5 asks for; figures are printed (`pytest -s`)."""
 
-WARM_UP = 6
+WARM_UP = 4
 LEAST_IDLE = 4
 INTERVAL = 0.1
 SILENT_INTERVALS = 3
