@@ -32,6 +32,9 @@ SOME = 40
 DIES_QUIETLY = {"NP_REPORT_INTERVAL": "300ms"}
 """Over QUIC, a server learns that its client has been killed by its silence."""
 
+NO_PINGS = {"NP_REPORT_INTERVAL": "1h"}
+"""A client made by hand does not answer them."""
+
 
 @dataclass
 class Clients:
@@ -98,7 +101,7 @@ def test_a_client_that_is_killed_takes_its_own_connections_along_and_no_others(n
 def test_a_v1_client_is_served_beside_another_of_its_address(np: Runner) -> None:
     """The v1 client is made by hand, and says what its target would."""
     port, users = free_port(), free_port()
-    server = np.run(f"server://{KEY}@127.0.0.1:{port}/127.0.0.1:{users}?mode=1&log=debug").listening()
+    server = np.run(f"server://{KEY}@127.0.0.1:{port}/127.0.0.1:{users}?mode=1&log=debug", env=NO_PINGS).listening()
     with Echo(greeting=b"A") as target, ExitStack() as stack:
         url = f"client://{KEY}@127.0.0.1:{port}/127.0.0.1:{target.port}?mode=2&log=debug"
         np.run(url).ready()

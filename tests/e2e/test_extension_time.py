@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import ssl
+import threading
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 from nodepass.protocol.signals import fingerprint
-from tests.harness import Authority, Echo, Load, connect, echoed, exchange
-from tests.harness.process import SOURCE
+from tests.harness import Authority, Echo, Load, Wiretap, connect, echoed, exchange
+from tests.harness.process import SOURCE, TIMEOUT
+from tests.harness.targets import CHUNK
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,3 +91,76 @@ def test_a_session_goes_on_when_the_certificate_is_renewed(np: Runner, tmp_path:
         assert len(tunnel.client.matches("Session with .* is ready")) == 1
         assert len(tunnel.server.matches("Handshake with")) == 1
         assert not tunnel.client.matches("not trusted|ERROR")
+
+
+class Overtaking(Wiretap):
+    """A way on which what a server says on old connections can be held back, while new ones are quick."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._open = threading.Event()
+        self._open.set()
+        self._is_old = threading.Event()
+        self.came = threading.Semaphore(0)
+        """Counts connections that come while old ones are held back."""
+
+    def hold_back(self) -> None:
+        """On all that there is now."""
+        self._open.clear()
+        self._is_old, old = threading.Event(), self._is_old
+        old.set()
+
+    def go_on(self) -> None:
+        """What was held back comes."""
+        self._open.set()
+
+    def serve(self, sock: socket.socket) -> None:
+        is_old = self._is_old
+        with socket.create_connection((self.host, self.to)) as far:
+            forth = threading.Thread(target=self._pass, args=(sock, far), daemon=True)
+            forth.start()
+            with suppress(OSError):
+                while data := far.recv(CHUNK):
+                    if is_old.is_set():
+                        self._open.wait()
+                    sock.sendall(data)
+                    if not self._open.is_set():
+                        self.came.release()
+                sock.shutdown(socket.SHUT_WR)
+            forth.join()
+
+
+def test_a_new_certificate_may_be_seen_before_it_is_heard_of(np: Runner, tmp_path: Path) -> None:
+    """Connections overtake each other: what is said on the control channel may come behind what it is about."""
+    authority = Authority(tmp_path)
+    crt, key = authority.issue("live", "127.0.0.1")
+    fresh = authority.issue("fresh", "127.0.0.1")
+    with Overtaking() as way:
+        tunnel = np.tunnel(
+            "forward",
+            server=f"tls=2&crt={crt}&key={key}",
+            env={"NP_RELOAD_INTERVAL": "200ms", "NP_REPORT_INTERVAL": "2s"},
+            client_env={"SSL_CERT_FILE": str(authority.path)},
+            via=way.port,
+            wait=False,
+        )
+        way.to = tunnel.port
+        tunnel.client.ready()
+        with Echo(tunnel.target):
+            assert echoed(tunnel.users)
+            # What is being opened now is as old as the rest.
+            tunnel.client.checkpoint(having=r"POOL=[4-9]\|")
+            way.hold_back()
+            for source, sink in zip(fresh, (crt, key), strict=True):
+                shutil.copy(source, sink)
+            tunnel.server.wait_for("TLS certificate reloaded")
+            # Users take connections here, so the client opens others.
+            with ExitStack() as stack:
+                users = [stack.enter_context(connect(tunnel.users)) for _ in range(5)]
+                for user in users:
+                    user.sendall(b"hello")
+                assert way.came.acquire(timeout=TIMEOUT)
+                way.go_on()
+                assert [user.recv(100) for user in users] == [b"hello"] * 5
+            assert all(echoed(tunnel.users) for _ in range(10))
+        assert len(tunnel.client.matches("Session with .* is ready")) == 1
