@@ -12,7 +12,8 @@
     │   ├── ListenError          an address cannot be bound
     │   ├── DialError            nothing answered at an address
     │   └── SessionError         the tunnel between two peers ended
-    │       └── CertificateError the server shows another certificate than it has told
+    │       ├── CertificateError the server shows another certificate than it has told
+    │       └── SilenceError     nothing is heard of the peer any more
     └── MasterError              a master cannot do what it was asked to; nothing has changed
         ├── UnknownInstanceError no instance has this ID
         ├── SameUrlError         the URL is the one that it has
@@ -94,6 +95,10 @@ class SessionError(TunnelError):
 
 class CertificateError(SessionError):
     """The server shows another certificate than it has told under the key."""
+
+
+class SilenceError(SessionError):
+    """Nothing is heard of the peer any more: what it has got of what was sent is not known."""
 
 
 class MasterError(NodePassError):

@@ -33,11 +33,13 @@ from nodepass.protocol.agreement import Agreement
 from nodepass.protocol.json_object import parse_object
 from nodepass.protocol.noise import KEY_SIZE, NoiseHandshake
 from nodepass.protocol.session_keys import SESSION_SIZE, SessionKeys
-from nodepass.protocol.signals import is_fingerprint
+from nodepass.protocol.signals import LAUNCHES, is_fingerprint
 from nodepass.protocol.tunnel_key import key_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
+
+    from nodepass.protocol.signals import Action
 
 HEADER: Final = "NodePass-Extension"
 """The HTTP header that carries the client's message."""
@@ -120,6 +122,8 @@ class Offer:
     features: frozenset[Feature]
     client: str
     fresh: bytes
+    refuses: frozenset[Action] = frozenset()
+    """What it does not carry (`notcp`, `noudp`), of `Action.TCP` and `Action.UDP`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +149,12 @@ class ClientExtension:
     Args:
         psk: what `pre_shared_key` gives.
         client: 16 hex digits that name this process.
+        refuses: what it does not carry, see `Offer`.
     """
 
-    def __init__(self, psk: bytes, client: str) -> None:
+    def __init__(self, psk: bytes, client: str, refuses: Collection[Action] = ()) -> None:
         self._client = client
+        self._refuses = refuses
         self._handshake = NoiseHandshake(psk, initiator=True)
 
     def header(self, now: float) -> str:
@@ -158,6 +164,8 @@ class ClientExtension:
             now: Unix seconds.
         """
         payload = {"time": now, "features": _names(FEATURES), "client": self._client}
+        if self._refuses:
+            payload["refuses"] = sorted(action.value for action in self._refuses)
         return f"{VERSION} {_to_text(self._handshake.write_message(_to_json(payload)))}"
 
     def conclude(self, answer: object) -> tuple[Terms, SessionKeys]:
@@ -260,7 +268,9 @@ def _read_offer(members: dict[str, object], fresh: bytes) -> Offer | None:
         return None
     if not isinstance(client, str) or not _CLIENT.fullmatch(client):
         client = ""
-    return Offer(float(time), features, client, fresh)
+    names = members.get("refuses")
+    refuses = frozenset(action for action in LAUNCHES if isinstance(names, list) and action.value in names)
+    return Offer(float(time), features, client, fresh, refuses)
 
 
 def _read_terms(members: dict[str, object]) -> Terms:

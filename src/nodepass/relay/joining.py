@@ -1,9 +1,11 @@
 """A user on the way to a target that the other end of the tunnel is still to reach.
 
 The user's first bytes go on at once, and are kept. The other end says with one byte (`confirm`, see `protocol.launch`) that
-it has reached a target, before it passes anything on to that, or that it reaches none. So where the way breaks without the
-former, no target has heard of the user, and the same bytes can go another way: whoever uses the tunnel does not notice that
-one of its ends has died. With a rate, nothing is read before a target is reached: it would escape the rate.
+it has reached a target, before it passes anything on to that, or that it reaches none. So where the way is broken off
+without the former, no target has heard of the user, and the same bytes can go another way: whoever uses the tunnel does not
+notice that one of its ends has died. A way that ends in silence is another matter: the word may have been lost.
+
+With a rate, nothing is read before a target is reached: it would escape the rate.
 
 What always holds: what is kept is bounded, and the user is read no further meanwhile; no byte is counted twice; one of
 `confirmed`, `failed` and `lost` follows each `go`, and `lost` is the end.
@@ -81,6 +83,11 @@ class Joining:
         far.write(launch + self._kept)
         if self._ended:
             far.write_eof()
+
+    @property
+    def has_spoken(self) -> bool:
+        """Whether the user has said anything, be it that it says no more."""
+        return bool(self._kept) or self._ended
 
     def abort(self) -> None:
         """What carries the way has died."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from nodepass.errors import SessionError, SignalError
+from nodepass.errors import SessionError, SignalError, SilenceError
 from nodepass.log import WARN
 from nodepass.protocol.signals import Action, LineSplitter, Overlong, Signal
 
@@ -107,7 +107,8 @@ class Control:
         if self._heard > heard:
             self._listen()
         elif self._closed is not None:
-            self._end(f"nothing was heard on the control channel for {SILENT_INTERVALS * self._interval:g} s")
+            silence = SILENT_INTERVALS * self._interval
+            self._end(SilenceError(f"nothing was heard on the control channel for {silence:g} s"))
 
     def _beat(self) -> None:
         """Once every report interval: ask the peer for a sign of life."""
@@ -115,11 +116,11 @@ class Control:
         self._timer = self._loop.call_later(self._interval, self._beat)
         self.send(Signal(Action.PING))
 
-    def _end(self, reason: str) -> None:
+    def _end(self, reason: SessionError) -> None:
         closed = self._closed
         self.close()
         if closed is not None:
-            closed(SessionError(reason))
+            closed(reason)
 
     # As the link's receiver.
 
@@ -151,10 +152,10 @@ class Control:
             proven()
 
     def eof_received(self) -> None:
-        self._end("the peer closed the control channel")
+        self._end(SessionError("the peer closed the control channel"))
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._end(f"the control channel broke: {error}" if error else "the control channel was closed")
+        self._end(SessionError(f"the control channel broke: {error}" if error else "the control channel was closed"))
 
     def pause_writing(self) -> None:
         self.congested = True

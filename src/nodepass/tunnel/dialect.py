@@ -13,7 +13,7 @@ from nodepass.relay.link_ends import FramedEnd, UnframedEnd
 
 if TYPE_CHECKING:
     from nodepass.protocol.session_keys import SessionKeys
-    from nodepass.protocol.signals import Codec
+    from nodepass.protocol.signals import Action, Codec
     from nodepass.relay.link_ends import LinkEnd
     from nodepass.transport.base import Link
     from nodepass.tunnel.resources import Resources
@@ -28,23 +28,33 @@ class Dialect:
         features: of the extension that both ends have.
         keys: of the session; None with a v1 peer.
         client: what the client calls itself, to be known when it comes back; empty if it does not.
+        refuses: what the client does not carry.
     """
 
     codec: Codec
     features: frozenset[Feature]
     keys: SessionKeys | None
     client: str
+    refuses: frozenset[Action]
     _used: ReplayWindow
 
     @classmethod
     def v1(cls, codec: Codec) -> Dialect:
         """That of a v1 peer, whose control lines are under the tunnel key."""
-        return cls(codec, frozenset(), None, "", ReplayWindow())
+        return cls(codec, frozenset(), None, "", frozenset(), ReplayWindow())
 
     @classmethod
-    def extended(cls, codec: Codec, keys: SessionKeys, features: frozenset[Feature], client: str = "") -> Dialect:
+    def extended(
+        cls,
+        codec: Codec,
+        keys: SessionKeys,
+        features: frozenset[Feature],
+        client: str = "",
+        refuses: frozenset[Action] = frozenset(),
+    ) -> Dialect:
         """That of a peer which has proved the key; `codec` serves if it does not seal its control lines."""
-        return cls(SealedCodec(keys) if Feature.SEAL in features else codec, features, keys, client, ReplayWindow())
+        codec = SealedCodec(keys) if Feature.SEAL in features else codec
+        return cls(codec, features, keys, client, refuses, ReplayWindow())
 
     @property
     def proves(self) -> bool:

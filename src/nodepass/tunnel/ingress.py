@@ -194,11 +194,17 @@ class _TcpUser:
         self._start(way.link, early, full=full)
 
     def _way_failed(self, way: Way, failure: Failure) -> None:
-        """It ended before the other end had reached a target: no target has heard of the user."""
+        """It ended before the other end had said that it reached a target.
+
+        So no target has heard of the user, unless the other end is silent: then its word may be lost, and only a user that
+        has said nothing can be sent another way without the risk that two targets hear the same.
+        """
         if self._joining is not None:
             way.relays.discard(self._joining)
         self._failed[way.carrier] = failure
-        if failure is Failure.REFUSED:
+        if way.fell_silent() and self._joining is not None and self._joining.has_spoken:
+            self._no_way(TunnelError("the other end fell silent before it told of a target"))
+        elif failure is Failure.REFUSED:
             self.look_for_way()
         elif self._breaks < len(PATIENCE):
             # What carries it may be dying: that will be known soon.

@@ -23,6 +23,7 @@ from nodepass.errors import DialError, HandshakeError, HandshakeRefused
 from nodepass.net.address import Address
 from nodepass.protocol.extension import MOST_AGE, ClientExtension, pre_shared_key
 from nodepass.protocol.handshake import ClientHandshake, bearer_token
+from nodepass.protocol.signals import Action
 
 if TYPE_CHECKING:
     from nodepass.config import ClientConfig
@@ -70,6 +71,8 @@ class Introduction:
         self._config = config
         self._resources = resources
         self._name = secrets.token_hex(CLIENT_NAME_SIZE)
+        carried = {Action.TCP: not config.notcp, Action.UDP: not config.noudp}
+        self._refuses = frozenset(action for action, is_carried in carried.items() if not is_carried)
         self._clock_difference = 0.0
         self._shows_token = False
 
@@ -118,7 +121,7 @@ class Introduction:
         failure = DialError(f"cannot resolve {host}")
         for ip in await self._resources.resolver.resolve(host):
             address = Address(ip, self._config.tunnel.port)
-            extension = ClientExtension(key, self._name)
+            extension = ClientExtension(key, self._name, self._refuses)
             try:
                 async with asyncio.timeout(timeout):
                     answer = await self._exchange(address, host, extension)

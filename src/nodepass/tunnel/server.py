@@ -250,7 +250,7 @@ class Server(Instance[ServerConfig], SessionOwner):
         certificate = self._certificate.current.fingerprint if self._certificate is not None else ""
         terms = Terms(new_session(), proven.offer.features & FEATURES, agreement, certificate)
         answer, keys = proven.extension.answer(terms)
-        dialect = Dialect.extended(self._codec, keys, terms.features, proven.offer.client)
+        dialect = Dialect.extended(self._codec, keys, terms.features, proven.offer.client, proven.offer.refuses)
         if not dialect.proves:
             handshake.refuse(HTTPStatus.BAD_REQUEST, "the extension without pool-auth is not spoken here")
             return
@@ -283,6 +283,8 @@ class Server(Instance[ServerConfig], SessionOwner):
         self._log.info("Handshake with %s, %s: %s", remote, how, self._agreement().encode().decode().rstrip())
         session = Session(remote, dialect, trust=trust, egress=self._egress, owner=self, resources=self._resources)
         self._sessions.add(session)
+        if dialect.proves:
+            self._sessions.share(remote.ip)
         self._switchboard.add(session)
 
     def _unless_alive(self, ip: str, begin: Callable[[], None], refuse: Callable[[], None]) -> None:
@@ -324,6 +326,10 @@ class Server(Instance[ServerConfig], SessionOwner):
         """See `SessionOwner`: on a plain connection, this may be a v1 client that knows nothing of its session any more."""
         if pooled.early:
             verdict = self._make_handshake(False).receive(pooled.early)
+            if verdict is not None and verdict.extension:
+                # It is told apart from the v1 client by what it says first when it comes again.
+                self._sessions.share(pooled.link.remote.ip)
+                return False
             if verdict is not None and verdict.accepted:
                 self._log.seldom("forgotten", WARN, "A handshake from %s came as a pool connection", pooled.link.remote)
                 self._client_forgot(pooled.link.remote.ip)

@@ -13,7 +13,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from nodepass.errors import SessionError
+from nodepass.errors import SessionError, SilenceError
 from nodepass.log import WARN
 from nodepass.protocol.launch import encode_launch
 from nodepass.protocol.signals import Action, Signal
@@ -162,6 +162,11 @@ class Session:
             relay.abort()
         self._owner.session_ended(self, reason)
 
+    @property
+    def fell_silent(self) -> bool:
+        """Whether it ended because nothing was heard: what the peer has got of what was sent is not known."""
+        return self.ended.done() and isinstance(self.ended.result(), SilenceError)
+
     def drain(self) -> None:
         """Take part in no more users' connections; those in progress go on."""
         self.ready = False
@@ -181,7 +186,7 @@ class Session:
 
     def launch(self, action: Action, remote: Address) -> tuple[PooledLink, bytes] | None:
         """Send a user on the way: an idle connection, and what must be said on it first; None where there is none now."""
-        if not self.ready or self._control is None or self._control.congested:
+        if not self.ready or self._control is None or self._control.congested or action in self.dialect.refuses:
             return None
         pooled = self.pool.incoming_get()
         if pooled is None:

@@ -26,6 +26,8 @@ class Sessions:
         self._by_client: dict[str, Session] = {}
         self._by_address: dict[str, Session] = {}
         self._begun_at: Counter[str] = Counter()
+        self._shared: set[str] = set()
+        """Addresses of v1 sessions where a client that proves itself has shown up as well."""
 
     def __iter__(self) -> Iterator[Session]:
         return iter((*self._by_id.values(), *self._by_address.values()))
@@ -54,6 +56,7 @@ class Sessions:
         if dialect.keys is None or not dialect.proves:
             if self._by_address.get(ip) is session:
                 del self._by_address[ip]
+                self._shared.discard(ip)
         elif self._by_id.pop(dialect.keys.session, None) is not None:
             self._begun_at[ip] -= 1
             if not self._begun_at[ip]:
@@ -78,6 +81,11 @@ class Sessions:
         """Whether there are sessions whose connections may come from anywhere."""
         return bool(self._by_id)
 
+    def share(self, ip: str) -> None:
+        """A client that proves itself has shown up at the address of a v1 client."""
+        if ip in self._by_address:
+            self._shared.add(ip)
+
     def proven_begun_at(self, ip: str) -> bool:
-        """Whether one of those was begun from this address, where a v1 client may be as well."""
-        return ip in self._begun_at
+        """Whether clients that prove themselves are to be expected at this address, where a v1 client may be as well."""
+        return ip in self._begun_at or ip in self._shared

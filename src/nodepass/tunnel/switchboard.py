@@ -1,8 +1,9 @@
 """Users on one side, sessions on the other: gives each user a connection to a peer, or lets it wait for one.
 
-What always holds: users are served in the order they came; each waits at most NP_POOL_GET_TIMEOUT, not counting the time
-in which a session is being verified; no more than NP_SEMAPHORE_LIMIT wait; a new user goes to the session that carries the
-fewest, and that has not failed it; one that says that it reaches no target is not asked again.
+What always holds: users are served in the order they came, TCP and UDP each by themselves, and those whom a session has
+failed hold up nobody; each waits at most NP_POOL_GET_TIMEOUT, not counting the time in which a session is being verified;
+no more than NP_SEMAPHORE_LIMIT wait; a new user goes to the session that carries the fewest, and that has not failed it;
+one that says that it reaches no target is not asked again.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nodepass.errors import TunnelError
 from nodepass.protocol.signals import Action
 from nodepass.tunnel.upstream import NOTHING_FAILED, Failure, Way
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from nodepass.net.address import Address
     from nodepass.relay.datagram_ends import DatagramEnd
@@ -29,9 +30,12 @@ if TYPE_CHECKING:
     Deliver = Callable[[PooledLink, bytes, Session], None]
 
 
+NO_TARGET: Final = "no other end of the tunnel reaches a target"
+
+
 @dataclass(slots=True, eq=False)
 class _Waiting:
-    """A user for whom there is no connection yet."""
+    """A user who asks for a connection, and waits if there is none."""
 
     action: Action
     remote: Address
@@ -47,8 +51,12 @@ class Switchboard:
     def __init__(self, resources: Resources) -> None:
         self._loop = asyncio.get_running_loop()
         self._tunables = resources.tunables
-        self._sessions: set[Session] = set()
-        self._waiting: deque[_Waiting] = deque()
+        self._sessions: dict[Session, int] = {}
+        """Each with the number of the last user that it was given."""
+        self._users = 0
+        self._waiting: dict[Action, deque[_Waiting]] = {Action.TCP: deque(), Action.UDP: deque()}
+        self._failed: list[_Waiting] = []
+        """Those whom some session has failed. They are few, and what they wait for differs."""
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -56,28 +64,31 @@ class Switchboard:
 
     def add(self, session: Session) -> None:
         """A session has begun; it need not be ready."""
-        self._sessions.add(session)
+        self._sessions[session] = 0
 
     def remove(self, session: Session) -> None:
-        """A session has ended."""
-        self._sessions.discard(session)
+        """A session has ended. Whoever hoped for that one alone need not wait on."""
+        self._sessions.pop(session, None)
+        hopeless = [user for user in self._failed if self._all_refuse(user)]
+        self._failed = [user for user in self._failed if user not in hopeless]
+        for user in hopeless:
+            user.failed(TunnelError(NO_TARGET))
 
     def serve_waiting(self) -> None:
         """A session became ready or got room: serve those who wait."""
-        while self._waiting:
-            first = self._waiting[0]
-            if not self._serve(first.action, first.remote, first.deliver, first.avoid):
-                return
-            self._waiting.popleft()
+        if self._failed:
+            failed, self._failed = self._failed, []
+            self._failed += [user for user in failed if not self._serve(user)]
+        for waiting in self._waiting.values():
+            while waiting and self._serve(waiting[0]):
+                waiting.popleft()
 
     def close(self) -> None:
         """Turn away all who wait, and who come from now on."""
         self._closed = True
-        waiting, self._waiting = self._waiting, deque()
         if self._timer is not None:
             self._timer.cancel()
-        for user in waiting:
-            user.failed(TunnelError("the tunnel is closing"))
+        self._turn_away_all(lambda _: True, "the tunnel is closing")
 
     # As an upstream.
 
@@ -94,9 +105,9 @@ class Switchboard:
             if not session.dialect.confirms:
                 pooled.link.write(launch)
                 launch = b""
-            opened(Way(pooled.link, session.relays, session, launch))
+            opened(Way(pooled.link, session.relays, session, lambda: session.fell_silent, launch))
 
-        self._open(Action.TCP, remote, deliver, failed, avoid)
+        self._open(_Waiting(Action.TCP, remote, deliver, failed, avoid, self._loop.time()))
 
     def open_udp(
         self, remote: Address, opened: Callable[[DatagramEnd, set[Relay]], None], failed: Callable[[Exception], None]
@@ -107,57 +118,68 @@ class Switchboard:
             pooled.link.write(launch)
             opened(session.datagrams(pooled), session.relays)
 
-        self._open(Action.UDP, remote, deliver, failed)
+        self._open(_Waiting(Action.UDP, remote, deliver, failed, NOTHING_FAILED, self._loop.time()))
 
-    def _open(
-        self,
-        action: Action,
-        remote: Address,
-        deliver: Deliver,
-        failed: Callable[[Exception], None],
-        avoid: Mapping[object, Failure] = NOTHING_FAILED,
-    ) -> None:
+    def _open(self, user: _Waiting) -> None:
+        waiting = self._waiting[user.action]
         if self._closed:
-            failed(TunnelError("the tunnel is closing"))
+            user.failed(TunnelError("the tunnel is closing"))
+        elif (user.avoid or not waiting) and self._serve(user):
             return
-        if not self._waiting and self._serve(action, remote, deliver, avoid):
-            return
-        if self._all_refused(avoid):
-            failed(TunnelError("no other end of the tunnel reaches a target"))
-            return
-        if len(self._waiting) >= self._tunables.semaphore_limit:
-            failed(TunnelError("too many users wait for the tunnel"))
-            return
-        self._waiting.append(_Waiting(action, remote, deliver, failed, avoid, self._loop.time()))
-        if self._timer is None:
-            self._timer = self._loop.call_later(self._tunables.pool_get_timeout, self._turn_away)
+        elif self._all_refuse(user):
+            user.failed(TunnelError(NO_TARGET))
+        elif sum(map(len, self._waiting.values())) + len(self._failed) >= self._tunables.semaphore_limit:
+            user.failed(TunnelError("too many users wait for the tunnel"))
+        else:
+            (self._failed if user.avoid else waiting).append(user)
+            if self._timer is None:
+                self._timer = self._loop.call_later(self._tunables.pool_get_timeout, self._turn_away)
 
-    def _serve(self, action: Action, remote: Address, deliver: Deliver, avoid: Mapping[object, Failure]) -> bool:
-        sessions: Collection[Session] = self._sessions
-        if len(sessions) > 1:
-            sessions = sorted(sessions, key=lambda session: (session in avoid, len(session.relays)))
+    def _serve(self, user: _Waiting) -> bool:
+        sessions: Iterable[Session] = self._sessions
+        if len(self._sessions) > 1:
+            used, avoid = self._sessions, user.avoid
+            # Where they carry the same number, the one that was used longest ago.
+            sessions = sorted(used, key=lambda session: (session in avoid, len(session.relays), used[session]))
         for session in sessions:
-            launched = None if avoid.get(session) is Failure.REFUSED else session.launch(action, remote)
+            refused = user.avoid.get(session) is Failure.REFUSED
+            launched = None if refused else session.launch(user.action, user.remote)
             if launched is not None:
-                deliver(*launched, session)
+                self._users += 1
+                self._sessions[session] = self._users
+                user.deliver(*launched, session)
                 return True
         return False
 
-    def _all_refused(self, avoid: Mapping[object, Failure]) -> bool:
+    def _all_refuse(self, user: _Waiting) -> bool:
+        """Whether no session that is alive would take this user to a target."""
         alive = [session for session in self._sessions if not session.ended.done()]
-        return bool(alive) and all(avoid.get(session) is Failure.REFUSED for session in alive)
+        return bool(alive) and all(
+            user.action in session.dialect.refuses or user.avoid.get(session) is Failure.REFUSED for session in alive
+        )
 
     def _turn_away(self) -> None:
-        """The first in the queue has waited long enough, unless the tunnel is just being verified."""
+        """Those who have waited long enough, unless the tunnel is just being verified."""
         self._timer = None
         now, timeout = self._loop.time(), self._tunables.pool_get_timeout
         verifying = any(session.has_control and not session.ready for session in self._sessions)
-        while self._waiting and not verifying and now - self._waiting[0].since >= timeout:
-            user = self._waiting.popleft()
-            user.failed(TunnelError(self._reason()))
-        if self._waiting:
-            left = timeout if verifying else timeout - (now - self._waiting[0].since)
+        if not verifying:
+            self._turn_away_all(lambda user: now - user.since >= timeout, self._reason())
+        firsts = [waiting[0].since for waiting in (*self._waiting.values(), self._failed) if waiting]
+        if firsts:
+            left = timeout if verifying else timeout - (now - min(firsts))
             self._timer = self._loop.call_later(left, self._turn_away)
+
+    def _turn_away_all(self, condition: Callable[[_Waiting], bool], reason: str) -> None:
+        """Each queue is in the order in which users came."""
+        away: list[_Waiting] = []
+        for waiting in self._waiting.values():
+            while waiting and condition(waiting[0]):
+                away.append(waiting.popleft())
+        away += [user for user in self._failed if condition(user)]
+        self._failed = [user for user in self._failed if not condition(user)]
+        for user in away:
+            user.failed(TunnelError(reason))
 
     def _reason(self) -> str:
         if not self._sessions:

@@ -34,6 +34,7 @@ class Way:
         link: leads there.
         relays: those that die with what carries it; the user's relay is one of them while it lasts.
         carrier: what carries it, where others could: to be avoided once it has failed.
+        fell_silent: tells whether what carried it ended in silence, so that what was sent may have arrived.
         launch: what is still to be said on it before the user's bytes; the other end is still to reach the target then, and
             will say so (`confirm`).
     """
@@ -41,6 +42,7 @@ class Way:
     link: Link
     relays: set[Relay]
     carrier: object = None
+    fell_silent: Callable[[], bool] = lambda: False
     launch: bytes = b""
 
 
