@@ -34,7 +34,7 @@ BACKLOG_SHARE: Final = 4
 """Or one byte in so many of those that may be on their way: what takes the fourth part of a round trip to be sent."""
 
 LEAST: Final = 4 * 1024
-"""Bytes for which it is worth while to let a stream go on."""
+"""Bytes for which it is worth while to let a stream go on, as long as others wait to be sent."""
 
 PACKET: Final = 1500
 """Bytes of a packet at most."""
@@ -130,7 +130,7 @@ class Sending:
         for link in tuple(self._blocked):
             if self._unsent and not alone and self._free() <= 0:
                 return
-            if self._room(link) >= min(LEAST, link.unsent):
+            if self._room(link) >= (min(LEAST, link.unsent) if self._unsent else 1):
                 self._blocked.pop(link, None)
                 link.room()
 
