@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Self
 import pytest
 
 from nodepass.net.udp import enlarge_buffers
-from tests.harness import UdpEcho, udp_socket
+from tests.harness import KEY, UdpEcho, free_port, udp_socket
 
 if TYPE_CHECKING:
     import socket
 
-    from tests.harness import Runner
+    from tests.harness import NodePass, Runner
 
 LARGEST = 65507
 """Bytes of payload that fit into a UDP datagram over IPv4."""
@@ -75,6 +75,41 @@ def test_a_burst_arrives_as_it_was_sent(np: Runner, flow: str) -> None:
             sender.join()
             assert [target.next()[0] for _ in burst] == burst
             assert back == burst
+
+
+def server_alone(np: Runner, **env: str) -> tuple[NodePass, int, int]:
+    """A server without a client, whose users wait; and its ports: for clients, for users."""
+    port, users = free_port(), free_port()
+    env["NP_POOL_GET_TIMEOUT"] = "1h"
+    return np.run(f"server://{KEY}@127.0.0.1:{port}/127.0.0.1:{users}?mode=1", env=env).listening(), port, users
+
+
+def test_a_burst_waits_for_the_client(np: Runner) -> None:
+    server, port, users = server_alone(np, NP_UDP_DATA_BUF_SIZE="1000")
+    burst = [number.to_bytes(2, "big") for number in range(BURST)]
+    with LargeEcho() as target, user_of(users) as user:
+        for datagram in burst:
+            user.send(datagram)
+        # One that is too large tells that those before it have been read.
+        user.send(bytes(1001))
+        server.wait_for("dropped a datagram of over 1000 bytes from user")
+        np.run(f"client://{KEY}@127.0.0.1:{port}/127.0.0.1:{target.port}?mode=2").ready()
+        assert [target.next()[0] for _ in burst] == burst
+        assert [user.recv(10) for _ in burst] == burst
+
+
+def test_what_waits_for_the_client_is_bounded(np: Runner) -> None:
+    """The first 256 KiB are kept; for what is dropped there is a line in the log."""
+    server, port, users = server_alone(np)
+    burst = [bytes((number,)) * 60_000 for number in range(5)]
+    with LargeEcho() as target, user_of(users) as user:
+        for datagram in burst:
+            user.send(datagram)
+        server.wait_for("dropped a datagram of the user at 127.0.0.1")
+        np.run(f"client://{KEY}@127.0.0.1:{port}/127.0.0.1:{target.port}?mode=2").ready()
+        assert [target.next()[0] for _ in range(4)] == burst[:4]
+        user.send(b"later")
+        assert target.next()[0] == b"later"
 
 
 @pytest.mark.every_transport

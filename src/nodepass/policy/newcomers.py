@@ -35,6 +35,10 @@ class Newcomers(Generic[NewcomerT]):
     def __iter__(self) -> Iterator[NewcomerT]:
         return iter([newcomer for crowd in self._of_source.values() for newcomer in crowd])
 
+    def like(self, ip: str) -> int:
+        """How many there are of the source of an address."""
+        return len(self._of_source.get(source_of(ip), ()))
+
     def enter(self, ip: str, newcomer: NewcomerT) -> NewcomerT | None:
         """Let one in; gives the one that has to leave for it, which is in the crowd no more."""
         self._of_source.setdefault(source_of(ip), {})[newcomer] = None

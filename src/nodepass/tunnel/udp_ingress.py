@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from nodepass.tunnel.resources import Resources
     from nodepass.tunnel.upstream import Relay, Upstream
 
-PENDING_DATAGRAMS = 64
 PENDING_BYTES = 256 * 1024
 """What is kept of one user's datagrams while the way to the target is being opened; more is dropped."""
+
+PENDING_OVERHEAD = 64
+"""Bytes that each of them counts for besides what it holds: so those that hold nothing are bounded as well."""
 
 
 class UdpIngress:
@@ -117,7 +119,17 @@ class _Port:
 class _User:
     """One user's session, from its first datagram to its end."""
 
-    __slots__ = ("_address", "_behind_proxy", "_end", "_pending", "_port", "_relays", "_remote", "_resources")
+    __slots__ = (
+        "_address",
+        "_behind_proxy",
+        "_end",
+        "_pending",
+        "_pending_size",
+        "_port",
+        "_relays",
+        "_remote",
+        "_resources",
+    )
 
     def __init__(
         self, port: _Port, address: SocketAddress, remote: Address, resources: Resources, *, behind_proxy: bool
@@ -129,6 +141,7 @@ class _User:
         self._behind_proxy = behind_proxy
         self._end = UserEnd(port.socket, address, self._forget)
         self._pending: list[bytes] | None = []
+        self._pending_size = 0
         self._relays: set[Relay] = set()
 
     def datagram_received(self, datagram: memoryview) -> None:
@@ -140,8 +153,18 @@ class _User:
                 return
         if self._pending is None:
             self._end.receiver.datagram_received(datagram)
-        elif len(self._pending) < PENDING_DATAGRAMS and sum(map(len, self._pending)) < PENDING_BYTES:
-            self._pending.append(bytes(datagram))
+        else:
+            self._keep(datagram, self._pending)
+
+    def _keep(self, datagram: memoryview, pending: list[bytes]) -> None:
+        """Hold a datagram until there is a way on, if there is room."""
+        size = self._pending_size + len(datagram) + PENDING_OVERHEAD
+        if size <= PENDING_BYTES:
+            self._pending_size = size
+            pending.append(bytes(datagram))
+        else:
+            text = "UDP: dropped a datagram of the user at %s: over %d bytes wait for a way to the target"
+            self._resources.log.seldom("udp pending", WARN, text, self._remote, PENDING_BYTES)
 
     def opened(self, far: DatagramEnd, relays: set[Relay]) -> None:
         """There is a way on."""

@@ -40,6 +40,14 @@ def test_the_one_that_comes_may_be_the_one_that_leaves() -> None:
     assert len(newcomers) == 0
 
 
+def test_those_of_one_source_are_counted() -> None:
+    newcomers = crowd(3, ("2001:db8::1", "a1"), ("2001:db8::2", "a2"), ("b", "b1"))
+    assert [newcomers.like(ip) for ip in ("2001:db8::3", "b", "c")] == [2, 1, 0]
+    newcomers.enter("b", "b2")
+    newcomers.leave("b", "b1")
+    assert [newcomers.like(ip) for ip in ("2001:db8::3", "b", "c")] == [1, 1, 0]
+
+
 def test_who_has_left_is_not_pushed_out_and_may_leave_again() -> None:
     newcomers = crowd(2, ("a", "a1"), ("a", "a2"))
     newcomers.leave("a", "a1")

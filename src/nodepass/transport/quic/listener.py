@@ -5,13 +5,12 @@ goes on. What begins a connection is taken from where clients may come from only
 handshakes from one are under way, the next has to repeat a token that was sent there (Retry, RFC 9000, 8.1.2).
 
 What always holds: what comes from outside is dropped or answered, and costs no more than one line in the log; connections
-and handshakes are limited in number, handshakes in time.
+and handshakes are limited in number, handshakes in time; no source can keep the handshakes of another out.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
@@ -45,10 +44,10 @@ MOST_STRANGERS: Final = 256
 """Connections on which nobody has proved who it is."""
 
 MOST_HANDSHAKES: Final = 64
-"""Handshakes under way at a time, from all addresses."""
+"""Handshakes under way at a time, from all addresses. Beyond, the oldest of the source with the most of them is ended."""
 
 TRUSTED_HANDSHAKES: Final = 2
-"""Handshakes under way from one address before a token is asked for."""
+"""Handshakes under way from one source before a token is asked for."""
 
 
 class QuicListener(Carriers):
@@ -89,7 +88,7 @@ class QuicListener(Carriers):
         self._taken: dict[Connection, _Taken] = {}
         self._by_cid: dict[bytes, Connection] = {}
         self._strangers: Newcomers[Connection] = Newcomers(MOST_STRANGERS)
-        self._handshakes: Counter[str] = Counter()
+        self._handshakes: Newcomers[Connection] = Newcomers(MOST_HANDSHAKES)
         self._turning: dict[Connection, None] = {}
         self._closed = False
         self._empty = asyncio.Event()
@@ -171,11 +170,8 @@ class QuicListener(Carriers):
         first, retried = header.destination, None
         if header.token and (before := self._retries.check(header, address)) is not None:
             first, retried = before, header.destination
-        elif self._handshakes[peer.ip] >= TRUSTED_HANDSHAKES:
+        elif self._handshakes.like(peer.ip) >= TRUSTED_HANDSHAKES:
             sock.send([self._retries.retry(header, address)], address, answer)
-            return None
-        if self._handshakes.total() >= MOST_HANDSHAKES:
-            self._log.seldom("quic many", WARN, "QUIC: refused a connection from %s: too many handshakes at a time", peer)
             return None
         identity = self._identity
         engine = Engine(
@@ -208,7 +204,9 @@ class QuicListener(Carriers):
         if longest is not None:
             self._log.seldom("quic strangers", WARN, "QUIC: too many that prove nothing: dropped %s", longest.peer)
             longest.fail(DialError("it proved nothing, and others have come"))
-        self._handshakes[peer.ip] += 1
+        longest = self._handshakes.enter(peer.ip, connection)
+        if longest is not None:
+            longest.fail(DialError("the handshake was not done, and others have come"))
         return connection
 
     # What connections tell.
@@ -220,7 +218,7 @@ class QuicListener(Carriers):
         taken.timer = self._loop.call_later(
             self._handshake_timeout, connection.fail, DialError("it proved nothing in time")
         )
-        self._discount(self._handshakes, connection.peer.ip)
+        self._handshakes.leave(connection.peer.ip, connection)
         engine = connection.engine
         self._log.debug(
             "QUIC with %s: %s%s%s",
@@ -263,17 +261,10 @@ class QuicListener(Carriers):
         for cid in taken.cids:
             self._by_cid.pop(cid, None)
         self._strangers.leave(connection.peer.ip, connection)
-        if not connection.complete:
-            self._discount(self._handshakes, connection.peer.ip)
-            if error is not None:
-                self._log.seldom("quic handshake", WARN, "QUIC: TLS with %s: %s", connection.peer, error)
+        self._handshakes.leave(connection.peer.ip, connection)
+        if not connection.complete and error is not None:
+            self._log.seldom("quic handshake", WARN, "QUIC: TLS with %s: %s", connection.peer, error)
         self._close_sockets()
-
-    @staticmethod
-    def _discount(counter: Counter[str], ip: str) -> None:
-        counter[ip] -= 1
-        if not counter[ip]:
-            del counter[ip]
 
 
 @dataclass(slots=True)

@@ -32,11 +32,16 @@ if TYPE_CHECKING:
 MOST = 20
 
 
+ELSEWHERE = "127.0.0.2"
+"""Another source."""
+
+
 class Stranger:
     """A UDP socket from which anything can be sent."""
 
-    def __init__(self, made: Ends) -> None:
+    def __init__(self, made: Ends, source: str = LOCALHOST) -> None:
         self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._sock.bind((source, 0))
         self._sock.connect((LOCALHOST, made.port))
         self._sock.setblocking(False)
         self.address: SocketAddress = self._sock.getsockname()
@@ -58,12 +63,50 @@ class Stranger:
                 return
 
 
-def first_flight(alpn: str = ALPN) -> list[bytes]:
-    """What a client sends first."""
+def starting(alpn: str = ALPN) -> QuicConnection:
+    """A client that has something to send."""
     configuration = QuicConfiguration(is_client=True, alpn_protocols=[alpn], verify_mode=0, probe_datagram_size=False)
     client = QuicConnection(configuration=configuration)
     client.connect((LOCALHOST, 1), monotonic())
+    return client
+
+
+def flight(client: QuicConnection) -> list[bytes]:
+    """What a client sends now."""
     return [datagram for datagram, _ in client.datagrams_to_send(monotonic())]
+
+
+def first_flight(alpn: str = ALPN) -> list[bytes]:
+    """What a client sends first."""
+    return flight(starting(alpn))
+
+
+async def begin_handshake(made: Ends, stranger: Stranger) -> bool:
+    """Begin a handshake that is not gone on with; gives whether the address had to be proved."""
+    client, before = starting(), set(made.connections)
+    sent = flight(client)
+    answers: list[bytes] = []
+    header = parse_long(sent[0])
+    assert header is not None
+    for datagram in sent:
+        stranger.send(datagram)
+
+    def answered() -> bool:
+        # Those of handshakes before are sent again meanwhile.
+        for answer in stranger.answers():
+            heard = parse_long(answer)
+            if heard is not None and heard.destination == header.source:
+                answers.append(answer)
+        return bool(answers)
+
+    await made.until(answered)
+    asked = answers[0][0] & 0xF0 == 0xF0
+    if asked:
+        client.receive_datagram(answers[0], (LOCALHOST, 1), monotonic())
+        for datagram in flight(client):
+            stranger.send(datagram)
+    await made.until(lambda: set(made.connections) - before)
+    return asked
 
 
 async def goes_on(near: Notes, far: Notes) -> None:
@@ -152,8 +195,28 @@ async def test_handshakes_that_come_to_nothing_are_few_and_short() -> None:
         # A client that proves its address gets in although handshakes of that address are under way.
         await made.pair(made.dialer())
         await made.until(lambda: len(made.connections) == 2)
-        assert made.listener._handshakes.total() == 0
+        assert len(made.listener._handshakes) == 0
         await goes_on(near, far)
+
+
+async def test_handshakes_that_never_finish_keep_nobody_from_elsewhere_out() -> None:
+    async with ends() as made:
+        made.known.add(ELSEWHERE)
+        made.listener._handshake_timeout = 3600.0
+        with Stranger(made, ELSEWHERE) as stranger:
+            asked = [await begin_handshake(made, stranger) for _ in range(listener.MOST_HANDSHAKES)]
+            assert asked == [number >= listener.TRUSTED_HANDSHAKES for number in range(listener.MOST_HANDSHAKES)]
+            begun = made.connections
+            assert len(begun) == listener.MOST_HANDSHAKES
+            await goes_on(*await made.pair())
+            # The oldest had to leave for the client's.
+            assert made.connections[:-1] == begun[1:]
+            # They push out each other, and not the client that is there.
+            assert await begin_handshake(made, stranger)
+            assert await begin_handshake(made, stranger)
+            assert len(made.connections) == 1 + listener.MOST_HANDSHAKES
+            assert begun[1] not in made.connections
+        assert any("others have come" in line for line in made.lines.warnings)
 
 
 async def test_strangers_push_out_strangers_and_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
