@@ -124,6 +124,7 @@ def test_clients_behind_one_address_both_serve(np: Runner) -> None:
         since = len(tunnel.server.lines)
         np.run(tunnel.client.argv[-1].replace(f":{tunnel.target}?", f":{another.port}?")).ready()
         tunnel.server.ready(since=since)
+        tunnel.server.checkpoint(having=r"POOL=([89]|1\d)\|")
         with connect(tunnel.users) as one, connect(tunnel.users) as two:
             assert {one.recv(1), two.recv(1)} == {b"A", b"B"}
             data = os.urandom(MEGABYTES)

@@ -283,8 +283,6 @@ class Server(Instance[ServerConfig], SessionOwner):
         self._log.info("Handshake with %s, %s: %s", remote, how, self._agreement().encode().decode().rstrip())
         session = Session(remote, dialect, trust=trust, egress=self._egress, owner=self, resources=self._resources)
         self._sessions.add(session)
-        if dialect.proves:
-            self._sessions.share(remote.ip)
         self._switchboard.add(session)
 
     def _unless_alive(self, ip: str, begin: Callable[[], None], refuse: Callable[[], None]) -> None:

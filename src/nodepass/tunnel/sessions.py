@@ -37,9 +37,12 @@ class Sessions:
         dialect = session.dialect
         if dialect.keys is None or not dialect.proves:
             self._by_address[session.peer.ip] = session
+            if session.peer.ip in self._begun_at:
+                self.share(session.peer.ip)
             return
         self._by_id[dialect.keys.session] = session
         self._begun_at[session.peer.ip] += 1
+        self.share(session.peer.ip)
 
     def opened(self, session: Session) -> Session | None:
         """The client of a session has opened its first connection; gives the session that it had before."""
