@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from nodepass.policy.sources import source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 NewcomerT = TypeVar("NewcomerT")
 
@@ -22,10 +22,12 @@ class Newcomers(Generic[NewcomerT]):
 
     Args:
         most: how many there may be.
+        pushed_out: called with each that has to leave for another, and is in the crowd no more.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, pushed_out: Callable[[NewcomerT], None]) -> None:
         self._most = most
+        self._pushed_out = pushed_out
         self._count = 0
         self._of_source: dict[str | bytes, dict[NewcomerT, None]] = {}
 
@@ -39,16 +41,15 @@ class Newcomers(Generic[NewcomerT]):
         """How many there are of the source of an address."""
         return len(self._of_source.get(source_of(ip), ()))
 
-    def enter(self, ip: str, newcomer: NewcomerT) -> NewcomerT | None:
-        """Let one in; gives the one that has to leave for it, which is in the crowd no more."""
+    def enter(self, ip: str, newcomer: NewcomerT) -> None:
+        """Let one in, though it may be the one that has to leave for it."""
         self._of_source.setdefault(source_of(ip), {})[newcomer] = None
         self._count += 1
-        if self._count <= self._most:
-            return None
-        largest = max(self._of_source, key=lambda each: len(self._of_source[each]))
-        longest = next(iter(self._of_source[largest]))
-        self._remove(largest, longest)
-        return longest
+        if self._count > self._most:
+            largest = max(self._of_source, key=lambda each: len(self._of_source[each]))
+            longest = next(iter(self._of_source[largest]))
+            self._remove(largest, longest)
+            self._pushed_out(longest)
 
     def leave(self, ip: str, newcomer: NewcomerT) -> None:
         """One has shown who it is, or is gone; it may have left before."""

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 MOST_REMEMBERED: Final = 65536
 """Handshakes that are remembered; only those who have the key can bring so many in the time."""
 
-
 FREE_FAILURES: Final = 20
 FAILURES_PER_SECOND: Final = 2.0
 """Handshakes of one source that may fail: so many at once, so many a second from then on."""
@@ -64,7 +63,6 @@ class Doorkeeper:
     def __init__(self, secret: Secret, resources: Resources) -> None:
         self._loop = asyncio.get_running_loop()
         self._secret = secret
-        self._tasks = resources.tasks
         self._log = resources.log
         self._attempts = Attempts(burst=FREE_FAILURES, per_second=FAILURES_PER_SECOND)
         self._seen = Once(REPLAY_LIFETIME, MOST_REMEMBERED)

@@ -57,7 +57,7 @@ class Gate:
     def take(self, link: Link, early: bytes = b"") -> None:
         """One has come, with all said that its transport says before the ID; `early` has been read from it."""
         known = self._sessions.known_by_address(link.remote.ip)
-        if known is not None and not self._sessions.proven_begun_at(link.remote.ip):
+        if known is not None and not self._sessions.expects_proof_from(link.remote.ip):
             self._admitted(known, link)
         elif known is None and not self._sessions.prove_themselves:
             link.abort()
@@ -65,10 +65,7 @@ class Gate:
             self.proof(link, early)
         else:
             unproven = _Unproven(self, link, self._timeout if known is None else GRACE)
-            longest = self._newcomers.enter(link.remote.ip, unproven)
-            if longest is not None:
-                self._log.seldom("crowd", WARN, "Too many connections that prove nothing: dropped %s", longest.remote)
-                longest.drop()
+            self._newcomers.enter(link.remote.ip, unproven)
             if early:
                 unproven.data_received(memoryview(early))
 

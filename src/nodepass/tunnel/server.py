@@ -1,8 +1,6 @@
 """The server: listens on the tunnel address, and holds a session with each client that knows the key.
 
-Which session a connection belongs to is the `Gate`'s matter. A client of this project that comes back takes the place of
-its session before. A v1 client cannot be told from another at its address: one that comes while the session there gives
-signs of life is refused.
+Who may begin a session is the `Reception`'s matter, which session a connection belongs to the `Gate`'s.
 
 Which end takes in users is decided once, when the server first binds; a session that ends leaves the ports open.
 """
@@ -11,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from nodepass.config import PoolTransport, RunMode, ServerConfig, Tunables, parse_url
@@ -19,45 +16,33 @@ from nodepass.errors import ConfigError, ListenError, SessionError
 from nodepass.log import WARN
 from nodepass.net.certificates import certificate_source
 from nodepass.net.listen import bind
-from nodepass.policy.newcomers import Newcomers
 from nodepass.protocol import conn_id
 from nodepass.protocol.agreement import Agreement, Flow
-from nodepass.protocol.extension import FEATURES, Terms, new_session
-from nodepass.protocol.handshake import ServerHandshake
 from nodepass.protocol.signals import SignalCodec
-from nodepass.tunnel.dialect import Dialect
-from nodepass.tunnel.doorkeeper import Doorkeeper
 from nodepass.tunnel.egress import Egress
 from nodepass.tunnel.gate import Gate
 from nodepass.tunnel.instance import Instance
 from nodepass.tunnel.ports import UserPorts, addresses_to_bind, bind_for_users
+from nodepass.tunnel.reception import Reception
 from nodepass.tunnel.session import Session, SessionOwner
 from nodepass.tunnel.sessions import Sessions
 from nodepass.tunnel.switchboard import Switchboard
 from nodepass.tunnel.targets import Targets
 from nodepass.tunnel.transports import alpn_of, listen_for_quic, make_acceptor, tls_of
-from nodepass.tunnel.tunnel_port import TunnelPort
-from nodepass.tunnel.verification import Trust
+from nodepass.tunnel.tunnel_port import TunnelPort, newcomers_of
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable
 
     from nodepass.net.address import Address
     from nodepass.net.certificates import CertificateSource
-    from nodepass.protocol.handshake import Verdict
     from nodepass.transport.base import Acceptor, Link
     from nodepass.transport.quic import QuicListener
-    from nodepass.tunnel.doorkeeper import Proven
-    from nodepass.tunnel.handshake import HandshakeReceiver
+    from nodepass.policy.newcomers import Newcomers
+    from nodepass.tunnel.dialect import Dialect
     from nodepass.tunnel.pool import PooledLink
+    from nodepass.tunnel.verification import Trust
     from nodepass.tunnel.tunnel_port import Newcomer
-
-MOST_NEWCOMERS = 1024
-"""Connections at a time that have not shown what they are, or whose."""
-
-PROOF_TIMEOUT = 1.0
-"""Seconds a session has to show that it lives when its client's address asks for another."""
 
 
 class Server(Instance[ServerConfig], SessionOwner):
@@ -90,8 +75,8 @@ class Server(Instance[ServerConfig], SessionOwner):
         self._quic: QuicListener | None = None
         self._user_ports: UserPorts | None = None
         self._sessions = Sessions()
-        self._newcomers: Newcomers[Newcomer] = Newcomers(MOST_NEWCOMERS)
-        self._doorkeeper: Doorkeeper
+        self._newcomers: Newcomers[Newcomer]
+        self._reception: Reception
         self._gate: Gate
         self._switchboard: Switchboard
         self._egress: Egress | None = None
@@ -101,13 +86,22 @@ class Server(Instance[ServerConfig], SessionOwner):
     def _prepare(self) -> None:
         self._warn_of_default_key()
         self._switchboard = Switchboard(self._resources)
-        self._doorkeeper = Doorkeeper(self.config.secret, self._resources)
+        self._newcomers = newcomers_of(self._log)
         self._gate = Gate(self._sessions, self._newcomers, self._pool_connection, self._resources)
         self._certificate = certificate_source(self._tls, self.config.crt, self.config.key, alpn_of(self.config.type))
         if self._certificate is None:
             self._log.warning("TLS is off: what passes between the two ends can be read on the way")
         else:
             self._keep_current(self._certificate, self._announce)
+        self._reception = Reception(
+            self.config,
+            self._codec,
+            self._sessions,
+            self._certificate,
+            self._agreement,
+            self._begin_session,
+            self._resources,
+        )
 
     async def _run(self) -> None:
         tunnel = self.config.tunnel
@@ -119,13 +113,13 @@ class Server(Instance[ServerConfig], SessionOwner):
         self._acceptor = make_acceptor(self.config, self._gate.take, self._resources)
         self._tunnel_port = TunnelPort(
             listening,
-            self._make_handshake,
+            self._reception.make_handshake,
             self._certificate,
             self._acceptor,
             self._sessions,
             self._newcomers,
             self._resources,
-            self._handshake,
+            self._reception.answer,
         )
         if self.config.type is PoolTransport.QUIC and self._certificate is not None:
             datagrams = bind(ips, tunnel.port, socket.SOCK_DGRAM)
@@ -205,9 +199,6 @@ class Server(Instance[ServerConfig], SessionOwner):
 
     # What comes in at the tunnel port.
 
-    def _make_handshake(self, upgrades: bool) -> ServerHandshake:
-        return ServerHandshake(self.config.secret.reveal(), strict=self.config.strict, upgrades=upgrades)
-
     def _pool_connection(self, session: Session, link: Link) -> None:
         """One has shown whose it is, and waits for its ID; the first of a session becomes its control channel."""
         if not session.has_control:
@@ -233,82 +224,12 @@ class Server(Instance[ServerConfig], SessionOwner):
             link.write(conn_id.to_bytes(new))
             session.pool.add(new, link)
 
-    def _handshake(self, handshake: HandshakeReceiver, verdict: Verdict) -> None:
-        """One has come: answer it."""
-
-        def admit(proven: Proven | None) -> None:
-            if proven is None:
-                self._meet_v1(handshake)
-            elif not handshake.over:
-                self._meet(handshake, proven)
-
-        self._doorkeeper.judge(handshake.link.remote, verdict, admit, handshake.refuse)
-
-    def _meet(self, handshake: HandshakeReceiver, proven: Proven) -> None:
-        """A client that proves itself on each connection begins a session."""
-        agreement = self._agreement()
-        certificate = self._certificate.current.fingerprint if self._certificate is not None else ""
-        terms = Terms(new_session(), proven.offer.features & FEATURES, agreement, certificate)
-        answer, keys = proven.extension.answer(terms)
-        dialect = Dialect.extended(self._codec, keys, terms.features, proven.offer.client, proven.offer.refuses)
-        if not dialect.proves:
-            handshake.refuse(HTTPStatus.BAD_REQUEST, "the extension without pool-auth is not spoken here")
-            return
-        trust = Trust.PLAIN if dialect.pins or self._certificate is None else Trust.UNKNOWN
-        self._begin_session(handshake.link.remote, dialect, trust)
-        handshake.accept(agreement, answer)
-
-    def _meet_v1(self, handshake: HandshakeReceiver) -> None:
-        """A client with a token begins a session, unless its address has one that is alive."""
-        remote = handshake.link.remote
-
-        def begin() -> None:
-            if handshake.over:
-                return
-            previous = self._sessions.known_by_address(remote.ip)
-            if previous is not None:
-                previous.end(SessionError("its client began another, and this one gave no sign of life"))
-            trust = Trust.PLAIN if self._certificate is None else Trust.UNKNOWN
-            self._begin_session(remote, Dialect.v1(self._codec), trust)
-            handshake.accept(self._agreement())
-
-        def refuse() -> None:
-            self._log.seldom("second client", WARN, "Refused a second client of version 1 from %s", remote.ip)
-            handshake.refuse(HTTPStatus.CONFLICT, "another client from this address is connected")
-
-        self._unless_alive(remote.ip, begin, refuse)
-
     def _begin_session(self, remote: Address, dialect: Dialect, trust: Trust) -> None:
         how = "proves the key" if dialect.keys is not None else "of version 1"
         self._log.info("Handshake with %s, %s: %s", remote, how, self._agreement().encode().decode().rstrip())
         session = Session(remote, dialect, trust=trust, egress=self._egress, owner=self, resources=self._resources)
         self._sessions.add(session)
         self._switchboard.add(session)
-
-    def _unless_alive(self, ip: str, begin: Callable[[], None], refuse: Callable[[], None]) -> None:
-        """Begin another session with a v1 client unless the one it has gives a sign of life in time; then refuse."""
-        session = self._sessions.known_by_address(ip)
-        if session is None or not session.has_control:
-            begin()
-            return
-        timer = asyncio.get_running_loop().call_later(PROOF_TIMEOUT, begin)
-
-        def alive() -> None:
-            if not timer.cancelled() and timer.when() > asyncio.get_running_loop().time():
-                timer.cancel()
-                refuse()
-
-        session.prove_alive(alive)
-
-    def _client_forgot(self, ip: str) -> None:
-        """A client's address asked for a session on what was taken for a pool connection: is the one it has still alive?"""
-        session = self._sessions.known_by_address(ip)
-
-        def dead() -> None:
-            if session is not None:
-                session.end(SessionError("its client asked for another, and this one gave no sign of life"))
-
-        self._unless_alive(ip, dead, lambda: None)
 
     def _announce(self, fingerprint: str) -> None:
         """Another certificate is about to be shown."""
@@ -322,16 +243,8 @@ class Server(Instance[ServerConfig], SessionOwner):
 
     def idle_spoke(self, pooled: PooledLink) -> bool:
         """See `SessionOwner`: on a plain connection, this may be a v1 client that knows nothing of its session any more."""
-        if pooled.early:
-            verdict = self._make_handshake(False).receive(pooled.early)
-            if verdict is not None and verdict.extension:
-                # It is told apart from the v1 client by what it says first when it comes again.
-                self._sessions.share(pooled.link.remote.ip)
-                return False
-            if verdict is not None and verdict.accepted:
-                self._log.seldom("forgotten", WARN, "A handshake from %s came as a pool connection", pooled.link.remote)
-                self._client_forgot(pooled.link.remote.ip)
-                return False
+        if self._reception.recognises(pooled):
+            return False
         return self._flow is Flow.FORWARD
 
     def certificate_announced(self, fingerprint: str) -> None:

@@ -89,6 +89,6 @@ class Sessions:
         if ip in self._by_address:
             self._shared.add(ip)
 
-    def proven_begun_at(self, ip: str) -> bool:
-        """Whether clients that prove themselves are to be expected at this address, where a v1 client may be as well."""
+    def expects_proof_from(self, ip: str) -> bool:
+        """Whether clients that prove themselves are known to be at this address, where a v1 client may be as well."""
         return ip in self._begun_at or ip in self._shared

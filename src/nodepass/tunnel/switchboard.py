@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     Deliver = Callable[[PooledLink, bytes, Session], None]
 
-
 NO_TARGET: Final = "no other end of the tunnel reaches a target"
 
 
@@ -69,10 +68,7 @@ class Switchboard:
     def remove(self, session: Session) -> None:
         """A session has ended. Whoever hoped for that one alone need not wait on."""
         self._sessions.pop(session, None)
-        hopeless = [user for user in self._failed if self._all_refuse(user)]
-        self._failed = [user for user in self._failed if user not in hopeless]
-        for user in hopeless:
-            user.failed(TunnelError(NO_TARGET))
+        self._turn_away_all(self._all_refuse, NO_TARGET)
 
     def serve_waiting(self) -> None:
         """A session became ready or got room: serve those who wait."""
@@ -176,8 +172,9 @@ class Switchboard:
         for waiting in self._waiting.values():
             while waiting and condition(waiting[0]):
                 away.append(waiting.popleft())
-        away += [user for user in self._failed if condition(user)]
-        self._failed = [user for user in self._failed if not condition(user)]
+        failed, self._failed = self._failed, []
+        for user in failed:
+            (away if condition(user) else self._failed).append(user)
         for user in away:
             user.failed(TunnelError(reason))
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 from nodepass.log import WARN
 from nodepass.net.listen import TcpListener
 from nodepass.net.peek import Peek
+from nodepass.policy.newcomers import Newcomers
 from nodepass.protocol.session_keys import begins_proof
 from nodepass.transport.tcp_link import TcpLink
 from nodepass.transport.tls_link import TlsLink
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
+    from nodepass.log import Log
     from nodepass.net.address import Address
     from nodepass.net.certificates import CertificateSource, ServerCertificate
-    from nodepass.policy.newcomers import Newcomers
     from nodepass.protocol.handshake import ServerHandshake, Verdict
     from nodepass.transport.base import Acceptor, Link
     from nodepass.tunnel.resources import Resources
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 
 TLS_HANDSHAKE_RECORD = b"\x16"
 """First byte of a TLS connection (RFC 8446, 5.1)."""
+
+MOST_NEWCOMERS = 1024
+"""Connections at a time that have not shown what they are, or whose."""
 
 
 class Newcomer(Protocol):
@@ -50,6 +54,16 @@ class Newcomer(Protocol):
 
     def drop(self) -> None:
         """Close it: others have come, or nobody takes it any more."""
+
+
+def newcomers_of(log: Log, most: int = MOST_NEWCOMERS) -> Newcomers[Newcomer]:
+    """Make the crowd of one server, empty. Who has to leave it for another is dropped."""
+
+    def push_out(newcomer: Newcomer) -> None:
+        log.seldom("crowd", WARN, "Too many connections that prove nothing: dropped %s", newcomer.remote)
+        newcomer.drop()
+
+    return Newcomers(most, push_out)
 
 
 class TunnelPort:
@@ -102,14 +116,11 @@ class TunnelPort:
         by_address = self._sessions.known_by_address(remote.ip) is not None
         acceptor = self._acceptor if self._sessions.expected_from(remote.ip) else None
         bare = acceptor is not None and acceptor.bare and self._certificate is None
-        if acceptor is not None and bare and by_address and not self._sessions.proven_begun_at(remote.ip):
+        if acceptor is not None and bare and by_address and not self._sessions.expects_proof_from(remote.ip):
             acceptor.accept(TcpLink(sock, self.resources.shared, remote), b"")
             return
         arrival = _Arrival(self, remote, acceptor)
-        longest = self._newcomers.enter(remote.ip, arrival)
-        if longest is not None:
-            self.resources.log.seldom("crowd", WARN, "Too many connections that say nothing: dropped %s", longest.remote)
-            longest.drop()
+        self._newcomers.enter(remote.ip, arrival)
         if acceptor is not None and self._certificate is not None:
             arrival.look_for_tls(sock, self._certificate.current)
         elif bare:

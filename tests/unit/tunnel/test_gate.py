@@ -9,11 +9,11 @@ import pytest
 
 from nodepass.config import Tunables
 from nodepass.net.address import Address
-from nodepass.policy.newcomers import Newcomers
 from nodepass.protocol.session_keys import POOL_PROOF_SIZE
 from nodepass.tunnel import gate
 from nodepass.tunnel.gate import Gate
 from nodepass.tunnel.sessions import Sessions
+from nodepass.tunnel.tunnel_port import newcomers_of
 from tests.unit.protocol.chunks import every_byte
 from tests.unit.relay.fakes import FakeLink, Lines
 from tests.unit.tunnel.peers import FakeSession, as_session, extended_session, resources, v1_session
@@ -21,7 +21,6 @@ from tests.unit.tunnel.peers import FakeSession, as_session, extended_session, r
 if TYPE_CHECKING:
     from nodepass.transport.base import Link
     from nodepass.tunnel.session import Session
-    from nodepass.tunnel.tunnel_port import Newcomer
 
 HERE, THERE = "192.0.2.1", "192.0.2.2"
 SOON = 0.02
@@ -33,7 +32,7 @@ class Scene:
     def __init__(self, *members: FakeSession, most: int = 100, timeout: float = 60.0) -> None:
         self.lines = Lines()
         self.sessions = Sessions()
-        self.newcomers: Newcomers[Newcomer] = Newcomers(most)
+        self.newcomers = newcomers_of(self.lines.log, most)
         self.admitted: list[tuple[Session, Link]] = []
         self.came = asyncio.Event()
         """Set once somebody has been let in."""

@@ -28,7 +28,7 @@ def test_a_v1_session_is_known_by_its_address_alone() -> None:
     assert sessions.expected_from(HERE)
     assert not sessions.expected_from(THERE)
     assert not sessions.prove_themselves
-    assert not sessions.proven_begun_at(HERE)
+    assert not sessions.expects_proof_from(HERE)
 
 
 def test_a_session_of_the_extension_is_known_by_its_name_from_anywhere() -> None:
@@ -39,8 +39,8 @@ def test_a_session_of_the_extension_is_known_by_its_name_from_anywhere() -> None
     assert sessions.known_by_address(HERE) is None
     assert sessions.prove_themselves
     assert sessions.expected_from(THERE)
-    assert sessions.proven_begun_at(HERE)
-    assert not sessions.proven_begun_at(THERE)
+    assert sessions.expects_proof_from(HERE)
+    assert not sessions.expects_proof_from(THERE)
 
 
 def test_any_number_of_them_live_at_one_address_beside_one_of_v1() -> None:
@@ -48,16 +48,16 @@ def test_any_number_of_them_live_at_one_address_beside_one_of_v1() -> None:
     sessions = holding(one, two, old)
     assert set(sessions) == {as_session(one), as_session(two), as_session(old)}
     sessions.remove(as_session(one))
-    assert sessions.proven_begun_at(HERE)
+    assert sessions.expects_proof_from(HERE)
     assert sessions.known_by_id(name_of(one)) is None
     assert sessions.known_by_id(name_of(two)) is as_session(two)
     assert sessions.known_by_address(HERE) is as_session(old)
     sessions.remove(as_session(two))
     assert not sessions.prove_themselves
     # They may come back, and must not be taken for the v1 client while that is there.
-    assert sessions.proven_begun_at(HERE)
+    assert sessions.expects_proof_from(HERE)
     sessions.remove(as_session(old))
-    assert not sessions.proven_begun_at(HERE)
+    assert not sessions.expects_proof_from(HERE)
 
 
 def test_a_session_may_be_removed_twice() -> None:
@@ -65,7 +65,7 @@ def test_a_session_may_be_removed_twice() -> None:
     sessions = holding(one, two)
     for _ in range(2):
         sessions.remove(as_session(one))
-    assert sessions.proven_begun_at(HERE)
+    assert sessions.expects_proof_from(HERE)
     old = v1_session(HERE)
     sessions.add(as_session(old))
     for _ in range(2):

@@ -57,7 +57,7 @@ class Http2Acceptor(Acceptor):
         self._timeout = timeout
         self._log = log
         self._connections: set[Connection] = set()
-        self._strangers: Newcomers[Connection] = Newcomers(MOST_STRANGERS)
+        self._strangers: Newcomers[Connection] = Newcomers(MOST_STRANGERS, self._push_out)
         self._empty = asyncio.Event()
 
     def accept(self, lower: Link, early: bytes) -> None:
@@ -74,12 +74,13 @@ class Http2Acceptor(Acceptor):
     def _take(self, connection: Connection) -> None:
         self._connections.add(connection)
         self._empty.clear()
-        longest = self._strangers.enter(connection.lower.remote.ip, connection)
-        if longest is not None:
-            peer = longest.lower.remote
-            self._log.seldom("http2 strangers", WARN, "Too many HTTP/2 connections prove nothing: dropped %s", peer)
-            longest.abort()
+        self._strangers.enter(connection.lower.remote.ip, connection)
         connection.begin()
+
+    def _push_out(self, connection: Connection) -> None:
+        peer = connection.lower.remote
+        self._log.seldom("http2 strangers", WARN, "Too many HTTP/2 connections prove nothing: dropped %s", peer)
+        connection.abort()
 
     def close(self) -> None:
         """See `Acceptor`."""

@@ -87,8 +87,8 @@ class QuicListener(Carriers):
         self._retries = Retries()
         self._taken: dict[Connection, _Taken] = {}
         self._by_cid: dict[bytes, Connection] = {}
-        self._strangers: Newcomers[Connection] = Newcomers(MOST_STRANGERS)
-        self._handshakes: Newcomers[Connection] = Newcomers(MOST_HANDSHAKES)
+        self._strangers: Newcomers[Connection] = Newcomers(MOST_STRANGERS, self._push_out)
+        self._handshakes: Newcomers[Connection] = Newcomers(MOST_HANDSHAKES, self._push_out_unfinished)
         self._turning: dict[Connection, None] = {}
         self._closed = False
         self._empty = asyncio.Event()
@@ -200,14 +200,17 @@ class QuicListener(Carriers):
         self._taken[connection] = _Taken(set(), timer)
         for cid in (destination, engine.first_cid):
             self.named(connection, cid)
-        longest = self._strangers.enter(peer.ip, connection)
-        if longest is not None:
-            self._log.seldom("quic strangers", WARN, "QUIC: too many that prove nothing: dropped %s", longest.peer)
-            longest.fail(DialError("it proved nothing, and others have come"))
-        longest = self._handshakes.enter(peer.ip, connection)
-        if longest is not None:
-            longest.fail(DialError("the handshake was not done, and others have come"))
+        self._strangers.enter(peer.ip, connection)
+        self._handshakes.enter(peer.ip, connection)
         return connection
+
+    def _push_out(self, connection: Connection) -> None:
+        self._log.seldom("quic strangers", WARN, "QUIC: too many that prove nothing: dropped %s", connection.peer)
+        connection.fail(DialError("it proved nothing, and others have come"))
+
+    @staticmethod
+    def _push_out_unfinished(connection: Connection) -> None:
+        connection.fail(DialError("the handshake was not done, and others have come"))
 
     # What connections tell.
 

@@ -60,17 +60,18 @@ class WebSocketAcceptor(Acceptor):
         self._accepted = accepted
         self._timeout = timeout
         self._keep_alive = KeepAlive(interval)
-        self._upgrades: Newcomers[_Upgrade] = Newcomers(MOST_UPGRADES)
+        self._upgrades: Newcomers[_Upgrade] = Newcomers(MOST_UPGRADES, self._push_out)
         self._log = log
 
     def accept(self, lower: Link, early: bytes) -> None:
         """See `Acceptor`."""
         upgrade = _Upgrade(self, lower, self._timeout)
-        longest = self._upgrades.enter(lower.remote.ip, upgrade)
-        if longest is not None:
-            self._log.seldom("upgrades", WARN, "Too many WebSocket requests at a time: dropped %s", longest.remote)
-            longest.drop()
+        self._upgrades.enter(lower.remote.ip, upgrade)
         upgrade.begin(early)
+
+    def _push_out(self, upgrade: _Upgrade) -> None:
+        self._log.seldom("upgrades", WARN, "Too many WebSocket requests at a time: dropped %s", upgrade.remote)
+        upgrade.drop()
 
     def close(self) -> None:
         """See `Acceptor`."""
