@@ -7,6 +7,7 @@
     ├── ProtocolError            a peer sent bytes that are not the protocol
     │   ├── HandshakeError       the HTTP exchange failed; `HandshakeRefused` when the server said no
     │   ├── SignalError          a line of the control channel does not decode
+    │   ├── FrameError           a connection that users share carries no frames
     │   └── ProxyHeaderError     a PROXY header does not parse
     ├── TunnelError              something failed while running; the instance restarts or the connection ends
     │   ├── ListenError          an address cannot be bound
@@ -71,6 +72,10 @@ class HandshakeRefused(HandshakeError):  # noqa: N818 - it is an outcome, named 
 
 class SignalError(ProtocolError):
     """A line of the control channel does not decode."""
+
+
+class FrameError(ProtocolError):
+    """What comes on a connection that users share is not of its framing."""
 
 
 class ProxyHeaderError(ProtocolError):

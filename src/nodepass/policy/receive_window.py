@@ -30,14 +30,17 @@ def largest_of(streams: int) -> int:
 class ReceiveWindow:
     """The window of one stream.
 
+    Args:
+        smallest: bytes of the window of a fresh stream, and of one whose consumer is slow.
+
     Attributes:
         limit: the offset up to which the sender has been told that it may send.
     """
 
-    __slots__ = ("_consumed", "_size", "limit")
+    __slots__ = ("_consumed", "_size", "_smallest", "limit")
 
-    def __init__(self) -> None:
-        self._size = self.limit = SMALLEST
+    def __init__(self, smallest: int = SMALLEST) -> None:
+        self._size = self._smallest = self.limit = smallest
         self._consumed = 0
 
     def consume(self, count: int, *, waiting: int, largest: int) -> int:
@@ -54,7 +57,7 @@ class ReceiveWindow:
         self._consumed += count
         if self.limit - self._consumed > self._size // 2:
             return 0
-        self._size = SMALLEST if waiting else min(2 * self._size, max(largest, SMALLEST))
+        self._size = self._smallest if waiting else min(2 * self._size, max(largest, self._smallest))
         grown = self._consumed + self._size - self.limit
         if grown <= 0:
             return 0

@@ -77,6 +77,8 @@ class Feature(Enum):
     """The launch signal travels on the connection that it is about."""
     CONFIRM = "confirm"
     """The egress tells when a TCP user's target is reached."""
+    MUX = "mux"
+    """Users share pool connections."""
     SESSIONS = "sessions"
     """A server holds several sessions at once."""
 
@@ -150,11 +152,15 @@ class ClientExtension:
         psk: what `pre_shared_key` gives.
         client: 16 hex digits that name this process.
         refuses: what it does not carry, see `Offer`.
+        features: what it has of ours.
     """
 
-    def __init__(self, psk: bytes, client: str, refuses: Collection[Action] = ()) -> None:
+    def __init__(
+        self, psk: bytes, client: str, refuses: Collection[Action] = (), features: frozenset[Feature] = FEATURES
+    ) -> None:
         self._client = client
         self._refuses = refuses
+        self._features = features
         self._handshake = NoiseHandshake(psk, initiator=True)
 
     def header(self, now: float) -> str:
@@ -163,7 +169,7 @@ class ClientExtension:
         Args:
             now: Unix seconds.
         """
-        payload = {"time": now, "features": _names(FEATURES), "client": self._client}
+        payload = {"time": now, "features": _names(self._features), "client": self._client}
         if self._refuses:
             payload["refuses"] = sorted(action.value for action in self._refuses)
         return f"{VERSION} {_to_text(self._handshake.write_message(_to_json(payload)))}"

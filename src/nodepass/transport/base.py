@@ -132,6 +132,10 @@ class Link(ABC):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send `data`; the memory may be reused once this returns. Ignored on a link that is gone."""
 
+    def write_both(self, head: bytes, body: memoryview) -> None:
+        """Send two pieces that belong together, the second of which may be large, as `write` does."""
+        self.write(b"".join((head, body)))
+
     @abstractmethod
     def write_eof(self) -> None:
         """End the sending direction once everything written has been sent."""

@@ -40,6 +40,13 @@ class SendQueue:
         self._over_high_water = True
         return True
 
+    def fill(self) -> bool:
+        """Hold the feeder back though there is room: what it gives now could not be handed on. True where it must pause."""
+        if self._over_high_water:
+            return False
+        self._over_high_water = True
+        return True
+
     def drain(self, send: Send) -> None:
         """Hand on with `send`, which says how many bytes it took, until it takes less than it was given."""
         chunks = self._chunks

@@ -193,8 +193,8 @@ class StreamLink(Link):
 
     # What the connection tells.
 
-    def received(self, data: bytes) -> None:
-        """The next bytes of the peer."""
+    def received(self, data: bytes | memoryview) -> None:
+        """The next bytes of the peer; a view is valid during the call only."""
         if self._lost or self._ending is not None:
             self._refuse()
         elif self._reading and not self._stash and self._wake is None:
@@ -206,7 +206,7 @@ class StreamLink(Link):
                 # Many small pieces would take many times the memory of what is in them.
                 self._stash[-1] += data
             else:
-                self._stash.append(data)
+                self._stash.append(bytes(data))
 
     def peer_ended(self) -> None:
         """The peer sends no more, in order."""
@@ -239,17 +239,16 @@ class StreamLink(Link):
 
     def room(self) -> None:
         """The connection takes more."""
-        if not self._queue:
-            return
-        self._queue.drain(self._carry)
-        if not self._queue and (self._write_ended or self._ending is not None):
-            self._all_sent()
+        if self._queue:
+            self._queue.drain(self._carry)
+            if not self._queue and (self._write_ended or self._ending is not None):
+                self._all_sent()
         if self._queue.relieved():
             self._receiver.resume_writing()
 
     # Reading.
 
-    def _deliver(self, data: bytes) -> None:
+    def _deliver(self, data: bytes | memoryview) -> None:
         self._receiver.data_received(memoryview(data))
         if not self._heard_end:
             self._consumed(len(data))

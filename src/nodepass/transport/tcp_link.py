@@ -23,6 +23,26 @@ class TcpLink(SocketLink):
         if data and self._sock is not None and not self._write_ended:
             self._send_raw(data)
 
+    def write_both(self, head: bytes, body: memoryview) -> None:
+        if self._sock is None or self._write_ended:
+            return
+        if self._queue:
+            self._enqueue(head, 0)
+            self._enqueue(body, 0)
+            return
+        try:
+            sent = self._sock.sendmsg((head, body)) - len(head)
+        except (BlockingIOError, InterruptedError):
+            sent = -len(head)
+        except OSError as error:
+            self._writing_failed(error)
+            return
+        if sent < 0:
+            self._enqueue(head, len(head) + sent)
+            sent = 0
+        if sent < len(body):
+            self._enqueue(body, sent)
+
     def write_eof(self) -> None:
         if self._sock is None or self._write_ended:
             return

@@ -206,6 +206,17 @@ class TlsLink(SocketLink):
             return
         self._send_raw(self._outgoing.read())
 
+    def write_both(self, head: bytes, body: memoryview) -> None:
+        if self._sock is None or self._write_ended:
+            return
+        try:
+            self._tls.write(head)
+            self._tls.write(body)
+        except ssl.SSLError as error:
+            self._lose(error)
+            return
+        self._send_raw(self._outgoing.read())
+
     def write_eof(self) -> None:
         if self._sock is None or self._write_ended:
             return

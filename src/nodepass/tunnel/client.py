@@ -16,6 +16,7 @@ from nodepass.policy.scaling import PoolScaling
 from nodepass.protocol.agreement import Flow
 from nodepass.protocol.conn_id import CONTROL, ConnectionId
 from nodepass.protocol.signals import SignalCodec
+from nodepass.tunnel.carriers import CARRIERS
 from nodepass.tunnel.credentials import Credentials
 from nodepass.tunnel.dialect import Dialect
 from nodepass.tunnel.egress import Egress
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from nodepass.config import ClientConfig, Tunables
     from nodepass.transport.base import Dialer, Link
     from nodepass.tunnel.meeting import Meeting
-    from nodepass.tunnel.pool import PooledLink
+    from nodepass.tunnel.pooled import PooledLink
 
 TRUST = {TlsMode.NONE: Trust.PLAIN, TlsMode.SELF_SIGNED: Trust.UNKNOWN, TlsMode.FILES: Trust.CERTIFIED}
 
@@ -135,11 +136,15 @@ class Client(Forwarder, SessionOwner):
             trust=Trust.PLAIN if dialect.pins else trust,
             egress=Egress(self.config, self._targets, self._resources) if self._targets is not None else None,
             owner=self,
+            dials=True,
             resources=self._resources,
         )
         self._switchboard.add(session)
         tunables = self._tunables
-        scaling = PoolScaling(self.config.min, agreement.max, tunables.min_pool_interval, tunables.max_pool_interval)
+        least, most = self.config.min, agreement.max
+        if dialect.shares:
+            least = most = min(CARRIERS, least, most)
+        scaling = PoolScaling(least, most, tunables.min_pool_interval, tunables.max_pool_interval)
         # That of the session before may still be sending what is left, which nobody waits for any more.
         self._abort()
         self._credentials = Credentials(meeting)
@@ -199,6 +204,8 @@ class Client(Forwarder, SessionOwner):
     async def _departed(self) -> None:
         if self._dialer is not None:
             await self._dialer.departed()
+        if self._session is not None:
+            await self._session.pool.departed()
 
     def _abort(self) -> None:
         if self._dialer is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nodepass.policy.replay_window import ReplayWindow
 from nodepass.protocol.extension import Feature
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from nodepass.relay.link_ends import LinkEnd
     from nodepass.transport.base import Link
     from nodepass.tunnel.resources import Resources
+
+
+MUX_NEEDS: Final = frozenset({Feature.POOL_AUTH, Feature.PIN, Feature.UDP_FRAME, Feature.INBAND, Feature.CONFIRM})
+"""What `mux` is not spoken without: a user is announced on its stream, and no connection is named in a signal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,11 @@ class Dialect:
     def confirms(self) -> bool:
         """Whether the egress tells when it has reached a target."""
         return self.inband and Feature.CONFIRM in self.features
+
+    @property
+    def shares(self) -> bool:
+        """Whether users share pool connections."""
+        return Feature.MUX in self.features and self.features >= MUX_NEEDS
 
     def admits(self, proof: bytes) -> bool:
         """Whether this proof is of the session's client and opens its first connection."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nodepass.protocol.conn_id import ConnectionId
     from nodepass.protocol.signals import Signal
     from nodepass.relay.datagram_ends import DatagramEnd
-    from nodepass.tunnel.pool import PooledLink
+    from nodepass.tunnel.pooled import PooledLink
     from nodepass.tunnel.resources import Resources
     from nodepass.tunnel.session import Session
     from nodepass.tunnel.targets import Targets

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nodepass.policy.scaling import PoolScaling
     from nodepass.protocol.conn_id import ConnectionId
     from nodepass.transport.base import Dialer, Link
-    from nodepass.tunnel.pool import Pool
+    from nodepass.tunnel.pooled import UserPool
     from nodepass.tunnel.resources import Resources
 
 ID_SIZE = 4
@@ -43,7 +43,7 @@ class Filler:
 
     def __init__(
         self,
-        pool: Pool,
+        pool: UserPool,
         scaling: PoolScaling,
         dialer: Dialer,
         resources: Resources,

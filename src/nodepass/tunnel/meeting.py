@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Final
 
 from nodepass.errors import DialError, HandshakeError, HandshakeRefused
 from nodepass.net.address import Address
-from nodepass.protocol.extension import MOST_AGE, ClientExtension, pre_shared_key
+from nodepass.protocol.extension import MOST_AGE, ClientExtension, Feature, pre_shared_key
 from nodepass.protocol.handshake import ClientHandshake, bearer_token
 from nodepass.protocol.signals import Action
+from nodepass.tunnel.sharing import lacks, offered
 
 if TYPE_CHECKING:
     from nodepass.config import ClientConfig
@@ -121,7 +122,7 @@ class Introduction:
         failure = DialError(f"cannot resolve {host}")
         for ip in await self._resources.resolver.resolve(host):
             address = Address(ip, self._config.tunnel.port)
-            extension = ClientExtension(key, self._name, self._refuses)
+            extension = ClientExtension(key, self._name, self._refuses, offered(self._config.pool))
             try:
                 async with asyncio.timeout(timeout):
                     answer = await self._exchange(address, host, extension)
@@ -158,8 +159,14 @@ class Introduction:
         if answer.extension is None:
             if self._config.strict:
                 raise HandshakeError("the server does not prove the key: it is of version 1, or someone is in between")
-            return Meeting(address, answer.agreement)
+            return self._accept(Meeting(address, answer.agreement))
         terms, keys = extension.conclude(answer.extension)
         if terms.agreement != answer.agreement:
             raise HandshakeError("the server's answer was changed on the way: someone is in between")
-        return Meeting(address, terms.agreement, terms, keys)
+        return self._accept(Meeting(address, terms.agreement, terms, keys))
+
+    def _accept(self, meeting: Meeting) -> Meeting:
+        features = meeting.terms.features if meeting.terms is not None else frozenset[Feature]()
+        if lacks(self._config.pool, meeting.agreement, features):
+            raise HandshakeError("the server has each user use a connection of its own, and pool=mux here asks for sharing")
+        return meeting

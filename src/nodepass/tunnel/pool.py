@@ -17,7 +17,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from nodepass.errors import SignalError
-from nodepass.protocol.launch import LaunchReader
+from nodepass.tunnel.pooled import PooledLink, UserPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,63 +25,6 @@ if TYPE_CHECKING:
     from nodepass.protocol.conn_id import ConnectionId
     from nodepass.protocol.signals import Signal
     from nodepass.transport.base import Link
-
-
-class PooledLink:
-    """A pool connection from the time its ID is known until it carries a user; meanwhile it is the link's receiver.
-
-    Args:
-        id: its connection ID.
-        link: the connection itself.
-        early: what has been read from it.
-    """
-
-    __slots__ = ("_pool", "_reader", "early", "ended", "id", "link", "lost")
-
-    def __init__(self, pool: Pool, connection_id: ConnectionId, link: Link, early: bytes) -> None:
-        self._pool = pool
-        self.id = connection_id
-        self.link = link
-        self.early = early
-        self.ended = False
-        self.lost: Callable[[], None] | None = None
-        self._reader: LaunchReader | None = None
-        # One record at a time, should these turn out to be datagrams.
-        link.coalesce = False
-
-    def data_received(self, data: memoryview) -> None:
-        self.link.pause_reading()
-        self.early += bytes(data)
-        self._pool.spoke_early(self)
-
-    def eof_received(self) -> None:
-        self.ended = True
-        self._pool.spoke_early(self)
-
-    def connection_lost(self, _: Exception | None) -> None:
-        self._pool.link_lost(self)
-        if self.lost is not None:
-            self.lost()
-
-    def launch(self) -> Signal | None:
-        """What stands in front of what has been read, which is taken off; None while it is not whole.
-
-        Raises:
-            SignalError: it is none.
-        """
-        self._reader = self._reader or LaunchReader()
-        early, self.early = self.early, b""
-        found = self._reader.feed(early)
-        if found is None:
-            return None
-        signal, self.early = found
-        return signal
-
-    def pause_writing(self) -> None:
-        """Nothing is written while idle."""
-
-    def resume_writing(self) -> None:
-        """Nothing is written while idle."""
 
 
 class _Waiter:
@@ -94,7 +37,7 @@ class _Waiter:
         self.timer = timer
 
 
-class Pool:
+class Pool(UserPool):
     """The idle connections of one session.
 
     Args:
@@ -113,6 +56,7 @@ class Pool:
         patience: float,
         launched: Callable[[PooledLink, Signal], None] | None = None,
     ) -> None:
+        super().__init__()
         self._loop = asyncio.get_running_loop()
         self._added = added
         self._taken = taken
@@ -123,24 +67,19 @@ class Pool:
         self._early: dict[ConnectionId, PooledLink] = {}
         self._waiters: dict[ConnectionId, _Waiter] = {}
         self._closed = False
-        self.error_count = 0
-        self.taken_total = 0
 
     @property
     def active(self) -> int:
-        """Idle connections."""
         return len(self._idle)
 
     @property
     def waiting(self) -> int:
-        """How many wait for a connection that is not here yet."""
         return len(self._waiters)
 
     def __contains__(self, connection_id: object) -> bool:
         return connection_id in self._idle or connection_id in self._early
 
     def add(self, connection_id: ConnectionId, link: Link, early: bytes = b"") -> None:
-        """Take in a connection whose ID has been agreed on; `early` are bytes that came right behind the ID."""
         if self._closed or link.gone or connection_id in self:
             link.abort()
             return
@@ -160,7 +99,6 @@ class Pool:
             self.spoke_early(pooled)
 
     def incoming_get(self) -> PooledLink | None:
-        """An idle connection of any ID, the freshest there is; None where there is none."""
         while self._idle:
             _, pooled = self._idle.popitem()
             self._count_taken()
@@ -173,7 +111,6 @@ class Pool:
     def outgoing_get(
         self, connection_id: ConnectionId, timeout: float, deliver: Callable[[PooledLink | None], None]
     ) -> None:
-        """Deliver the connection of this ID: now, or when it comes, or None after `timeout` seconds."""
         pooled = self._idle.pop(connection_id, None)
         if pooled is not None:
             self._count_taken()
@@ -187,7 +124,6 @@ class Pool:
             self._waiters[connection_id] = _Waiter(deliver, timer)
 
     def flush(self) -> None:
-        """Drop all idle connections and forget past errors."""
         dropped = (*self._idle.values(), *self._early.values())
         self._idle.clear()
         self._early.clear()
@@ -197,7 +133,6 @@ class Pool:
         self._taken()
 
     def close(self) -> None:
-        """Drop everything; nobody waits on."""
         self._closed = True
         self.flush()
         waiters, self._waiters = self._waiters, {}
@@ -205,20 +140,20 @@ class Pool:
             waiter.timer.cancel()
             waiter.deliver(None)
 
-    def add_error(self) -> None:
-        """A connection failed to open or to be found: too many of these and the session flushes both ends."""
-        self.error_count += 1
+    def abort(self) -> None:
+        self.close()
 
-    # What pooled links tell.
+    async def departed(self) -> None:
+        """See `UserPool`: what users sent is their own connections' to send."""
+
+    # As `UserPool`: what pooled links tell.
 
     def link_lost(self, pooled: PooledLink) -> None:
-        """A connection broke before it carried a user."""
         self._early.pop(pooled.id, None)
         if self._idle.pop(pooled.id, None) is not None:
             self._taken()
 
     def spoke_early(self, pooled: PooledLink) -> None:
-        """A connection speaks or ends before it carries a user."""
         if self._launched is not None:
             self._read_launch(pooled, self._launched)
         elif pooled.id not in self._idle:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Final
 
 from nodepass.errors import SessionError
 from nodepass.log import WARN
-from nodepass.protocol.extension import FEATURES, Terms, new_session
+from nodepass.protocol.extension import Terms, new_session
 from nodepass.protocol.handshake import ServerHandshake
 from nodepass.tunnel.dialect import Dialect
 from nodepass.tunnel.doorkeeper import Doorkeeper
+from nodepass.tunnel.sharing import granted, lacks
 from nodepass.tunnel.verification import Trust
 
 if TYPE_CHECKING:
@@ -33,12 +34,14 @@ if TYPE_CHECKING:
     from nodepass.protocol.signals import Codec
     from nodepass.tunnel.doorkeeper import Proven
     from nodepass.tunnel.handshake import HandshakeReceiver
-    from nodepass.tunnel.pool import PooledLink
+    from nodepass.tunnel.pooled import PooledLink
     from nodepass.tunnel.resources import Resources
     from nodepass.tunnel.sessions import Sessions
 
 PROOF_TIMEOUT: Final = 1.0
 """Seconds a session has to show that it lives when its client's address asks for another."""
+
+NO_SHARING: Final = "users share pool connections here (pool=mux), which this client does not"
 
 
 class Reception:
@@ -93,11 +96,15 @@ class Reception:
         """A client that proves itself on each connection begins a session."""
         agreement = self._agreement()
         certificate = self._certificate.current.fingerprint if self._certificate is not None else ""
-        terms = Terms(new_session(), proven.offer.features & FEATURES, agreement, certificate)
+        features = granted(self._config.pool, self._config.type, proven.offer.features)
+        terms = Terms(new_session(), features, agreement, certificate)
         answer, keys = proven.extension.answer(terms)
         dialect = Dialect.extended(self._codec, keys, terms.features, proven.offer.client, proven.offer.refuses)
         if not dialect.proves:
             handshake.refuse(HTTPStatus.BAD_REQUEST, "the extension without pool-auth is not spoken here")
+            return
+        if lacks(self._config.pool, agreement, features):
+            handshake.refuse(HTTPStatus.BAD_REQUEST, NO_SHARING)
             return
         trust = Trust.PLAIN if dialect.pins or self._certificate is None else Trust.UNKNOWN
         self._begin(handshake.link.remote, dialect, trust)
@@ -105,6 +112,9 @@ class Reception:
 
     def _meet_v1(self, handshake: HandshakeReceiver) -> None:
         """A client with a token begins a session, unless its address has one that is alive."""
+        if lacks(self._config.pool, self._agreement()):
+            handshake.refuse(HTTPStatus.BAD_REQUEST, NO_SHARING)
+            return
         remote = handshake.link.remote
 
         def begin() -> None:

@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 
     from nodepass.net.address import Address
     from nodepass.net.certificates import CertificateSource
+    from nodepass.policy.newcomers import Newcomers
     from nodepass.transport.base import Acceptor, Link
     from nodepass.transport.quic import QuicListener
-    from nodepass.policy.newcomers import Newcomers
     from nodepass.tunnel.dialect import Dialect
-    from nodepass.tunnel.pool import PooledLink
-    from nodepass.tunnel.verification import Trust
+    from nodepass.tunnel.pooled import PooledLink, UserPool
     from nodepass.tunnel.tunnel_port import Newcomer
+    from nodepass.tunnel.verification import Trust
 
 
 class Server(Instance[ServerConfig], SessionOwner):
@@ -80,6 +80,8 @@ class Server(Instance[ServerConfig], SessionOwner):
         self._gate: Gate
         self._switchboard: Switchboard
         self._egress: Egress | None = None
+        self._closing: list[UserPool] = []
+        """Those of sessions that this end has ended."""
 
     # Its life.
 
@@ -167,6 +169,7 @@ class Server(Instance[ServerConfig], SessionOwner):
     def _close(self) -> None:
         self._take_no_more()
         self._tunnel_port = self._user_ports = None
+        self._closing = [session.pool for session in self._sessions]
         for session in self._sessions:
             session.end(SessionError("the server is closing"))
 
@@ -179,6 +182,8 @@ class Server(Instance[ServerConfig], SessionOwner):
         for carriers in (self._acceptor, self._quic):
             if carriers is not None:
                 await carriers.departed()
+        for pool in self._closing:
+            await pool.departed()
 
     def _abort(self) -> None:
         for carriers in (self._acceptor, self._quic):
@@ -227,7 +232,9 @@ class Server(Instance[ServerConfig], SessionOwner):
     def _begin_session(self, remote: Address, dialect: Dialect, trust: Trust) -> None:
         how = "proves the key" if dialect.keys is not None else "of version 1"
         self._log.info("Handshake with %s, %s: %s", remote, how, self._agreement().encode().decode().rstrip())
-        session = Session(remote, dialect, trust=trust, egress=self._egress, owner=self, resources=self._resources)
+        session = Session(
+            remote, dialect, trust=trust, egress=self._egress, owner=self, dials=False, resources=self._resources
+        )
         self._sessions.add(session)
         self._switchboard.add(session)
 

@@ -17,6 +17,7 @@ from nodepass.errors import SessionError, SilenceError
 from nodepass.log import WARN
 from nodepass.protocol.launch import encode_launch
 from nodepass.protocol.signals import Action, Signal
+from nodepass.tunnel.carriers import Carriers
 from nodepass.tunnel.control import Control
 from nodepass.tunnel.pool import Pool
 from nodepass.tunnel.verification import Verification
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from nodepass.transport.base import Link
     from nodepass.tunnel.dialect import Dialect
     from nodepass.tunnel.egress import Egress
-    from nodepass.tunnel.pool import PooledLink
+    from nodepass.tunnel.pooled import PooledLink, UserPool
     from nodepass.tunnel.resources import Resources
     from nodepass.tunnel.upstream import Relay
     from nodepass.tunnel.verification import Trust
@@ -76,6 +77,7 @@ class Session:
         trust: what this end knows of the peer's certificate.
         egress: dials targets for the peer's users; None where this end takes in users.
         owner: hears what happens.
+        dials: whether this end opens the connections.
         resources: of the instance.
     """
 
@@ -87,6 +89,7 @@ class Session:
         trust: Trust,
         egress: Egress | None,
         owner: SessionOwner,
+        dials: bool,
         resources: Resources,
     ) -> None:
         self._loop = asyncio.get_running_loop()
@@ -96,13 +99,7 @@ class Session:
         self._control: Control | None = None
         self.peer = peer
         self.dialect = dialect
-        self.pool = Pool(
-            self._connection_added,
-            owner.connection_taken,
-            self._idle_spoke,
-            resources.tunables.pool_get_timeout,
-            self._launched if dialect.inband and egress is not None else None,
-        )
+        self.pool = self._make_pool(dials=dials)
         self._verification = Verification(
             peer,
             self.pool,
@@ -118,6 +115,13 @@ class Session:
         self.ready = False
         patience = resources.tunables.handshake_timeout
         self._timer = self._loop.call_later(patience, self.end, SessionError("no control channel came up in time"))
+
+    def _make_pool(self, *, dials: bool) -> UserPool:
+        launched = self._launched if self.dialect.inband and self._egress is not None else None
+        added, taken = self._connection_added, self._owner.connection_taken
+        if self.dialect.shares:
+            return Carriers(added, taken, launched, dialled=dials, resources=self._resources)
+        return Pool(added, taken, self._idle_spoke, self._resources.tunables.pool_get_timeout, launched)
 
     @property
     def has_control(self) -> bool:
@@ -156,10 +160,13 @@ class Session:
         self._timer.cancel()
         if self._control is not None:
             self._control.close()
-        self.pool.close()
         self._verification.close()
         for relay in tuple(self.relays):
             relay.abort()
+        if self.fell_silent:
+            self.pool.abort()
+        else:
+            self.pool.close()
         self._owner.session_ended(self, reason)
 
     @property

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from nodepass.net.address import Address
     from nodepass.relay.datagram_ends import DatagramEnd
-    from nodepass.tunnel.pool import PooledLink
+    from nodepass.tunnel.pooled import PooledLink
     from nodepass.tunnel.resources import Resources
     from nodepass.tunnel.session import Session
     from nodepass.tunnel.upstream import Relay
@@ -101,7 +101,7 @@ class Switchboard:
             if not session.dialect.confirms:
                 pooled.link.write(launch)
                 launch = b""
-            opened(Way(pooled.link, session.relays, session, lambda: session.fell_silent, launch))
+            opened(Way(pooled.link, session.relays, session, lambda: session.fell_silent or pooled.fell_silent, launch))
 
         self._open(_Waiting(Action.TCP, remote, deliver, failed, avoid, self._loop.time()))
 

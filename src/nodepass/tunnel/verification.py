@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from nodepass.net.address import Address
     from nodepass.protocol.conn_id import ConnectionId
     from nodepass.transport.base import Link
-    from nodepass.tunnel.pool import Pool, PooledLink
+    from nodepass.tunnel.pooled import PooledLink, UserPool
     from nodepass.tunnel.resources import Resources
 
 
@@ -62,7 +62,7 @@ class Verification:
     def __init__(
         self,
         peer: Address,
-        pool: Pool,
+        pool: UserPool,
         resources: Resources,
         *,
         trust: Trust,

@@ -1,0 +1,139 @@
+"""A link that is one stream of a connection that users share.
+
+RST ends both directions at once, so whoever sends one hears nothing of the stream any more. All frames of a connection
+arrive in order: nothing overtakes what was sent before it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nodepass.errors import FrameError
+from nodepass.policy.receive_window import ReceiveWindow
+from nodepass.protocol.yamux import ACK, FIN, INITIAL_WINDOW, RST, SYN, data_header, window_update
+from nodepass.transport.base import LINGER
+from nodepass.transport.stream_link import StreamLink
+
+if TYPE_CHECKING:
+    from nodepass.transport.mux.connection import MuxConnection
+
+
+class MuxLink(StreamLink):
+    """One stream.
+
+    Args:
+        connection: it is of.
+        stream_id: its number there.
+        opened_here: whether this end opened it.
+    """
+
+    __slots__ = ("_came", "_connection", "_flags", "_is_reset", "_refused", "_sender", "_window", "credit", "stream_id")
+
+    def __init__(self, connection: MuxConnection, stream_id: int, *, opened_here: bool) -> None:
+        super().__init__(connection.lower.remote)
+        self._connection = connection
+        self._sender = connection.sender
+        self._window = ReceiveWindow(INITIAL_WINDOW)
+        self._came = 0
+        self._flags = SYN if opened_here else ACK
+        """What the next frame says besides: the first of each side begins the stream there."""
+        self._refused = False
+        self._is_reset = False
+        self.credit = INITIAL_WINDOW
+        """Bytes that the peer's window has room for."""
+        self.stream_id = stream_id
+
+    @property
+    def fingerprint(self) -> str | None:
+        return self._connection.lower.fingerprint
+
+    @property
+    def fell_silent(self) -> bool:
+        """Whether its connection was given up because nothing was heard on it."""
+        return self._connection.fell_silent
+
+    def vouch(self) -> None:
+        """See `Link`: what carries it has been vouched for."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        super().write(data)
+        # Better not read at all what could only be kept here.
+        if self.is_held and not self._lost and self._queue.fill():
+            self._sender.wait(self)
+            self._receiver.pause_writing()
+
+    # What the connection asks and tells.
+
+    @property
+    def is_held(self) -> bool:
+        """Whether nothing can be sent now."""
+        return self.credit <= 0 or self._sender.held
+
+    def take_flags(self) -> int:
+        """What the next frame of the stream says besides."""
+        flags, self._flags = self._flags, 0
+        return flags
+
+    def expect(self, length: int) -> None:
+        """So many bytes are about to come.
+
+        Raises:
+            FrameError: they are more than the peer may send.
+        """
+        self._came += length
+        if self._came > self._window.limit:
+            raise FrameError("a stream has sent more than its window")
+
+    def granted(self, delta: int) -> None:
+        """The peer's window has room for so many bytes more."""
+        self.credit += delta
+        self._sender.wait(self)
+
+    def peer_reset(self, error: Exception) -> None:
+        self._is_reset = True
+        super().peer_reset(error)
+
+    def room(self) -> None:
+        if self.credit > 0:
+            super().room()
+
+    # As a `StreamLink`.
+
+    def _carry(self, data: bytes | bytearray | memoryview) -> int:
+        return self._sender.carry(self, data)
+
+    def _send_end(self) -> None:
+        self._sender.say(data_header(self.stream_id, 0, self.take_flags() | FIN))
+        if self._refused:
+            self._send_reset()
+
+    def _send_reset(self) -> None:
+        flags = self.take_flags()
+        # A stream that the peer has not heard of needs no end.
+        if not self._is_reset and not flags & SYN and not (self._told_end and self._heard_end):
+            self._sender.say(window_update(self.stream_id, 0, flags | RST))
+        self._is_reset = True
+        self._end_heard()
+
+    def _refuse(self) -> None:
+        # What this side still has to send must arrive, and a reset ends that, too: until then the window holds the peer.
+        self._refused = True
+        if self._told_end:
+            self._send_reset()
+
+    def _consumed(self, count: int) -> None:
+        grown = self._window.consume(count, waiting=self._stashed, largest=self._connection.largest_window)
+        if grown:
+            self._sender.say(window_update(self.stream_id, grown, self.take_flags()))
+
+    def _abort_when_received(self) -> None:
+        self.abort()
+
+    def _release(self) -> None:
+        self._connection.forget(self)
+
+    def _lose(self, error: Exception | None) -> None:
+        if not self._lost and self._told_end and not self._heard_end:
+            # The peer may go on as if nothing had happened, or never end.
+            self._loop.call_later(LINGER, self._refuse)
+        super()._lose(error)
