@@ -29,7 +29,10 @@ from nodepass.net.tasks import Tasks
 from nodepass.runner import make_instance, run, show_url, until_signalled
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nodepass.tunnel.instance import Instance
+    from nodepass.tunnel.workers.parent import Workers
 
 EXIT_BAD_INPUT: Final = 2
 
@@ -37,8 +40,13 @@ LONGEST_DRAIN: Final = STOP_PATIENCE - 0.5
 """Seconds that sessions have to finish at most."""
 
 
-def run_instance(url: str) -> int:
-    """Run what a URL describes until a signal ends it; gives the exit code."""
+def run_instance(url: str, held: Sequence[int] = ()) -> int:
+    """Run what a URL describes until a signal ends it; gives the exit code.
+
+    Args:
+        url: what to run.
+        held: descriptors that other processes of the instance hold on to as well, if it is several.
+    """
     try:
         tunables = Tunables.from_environment(os.environ)
         logger = make_logger()
@@ -46,6 +54,7 @@ def run_instance(url: str) -> int:
             url,
             replace(tunables, shutdown_timeout=min(tunables.shutdown_timeout, LONGEST_DRAIN)),
             _without_reports(logger),
+            held,
         )
         instance.show_errors()
         show_url(instance.config)
@@ -64,7 +73,7 @@ def _without_reports(logger: logging.Logger) -> logging.Logger:
     return quiet
 
 
-async def _live(instance: Instance[Any], interval: float, logger: logging.Logger) -> int:
+async def _live(instance: Instance[Any] | Workers, interval: float, logger: logging.Logger) -> int:
     tasks = Tasks(Log(ERROR, logger))
 
     def begin_reports() -> None:
@@ -76,7 +85,7 @@ async def _live(instance: Instance[Any], interval: float, logger: logging.Logger
     return code
 
 
-async def _report(instance: Instance[Any], interval: float, logger: logging.Logger) -> None:
+async def _report(instance: Instance[Any] | Workers, interval: float, logger: logging.Logger) -> None:
     """Report at once when it is ready, and every interval while it is."""
     with suppress(TunnelError):
         while True:

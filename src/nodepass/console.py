@@ -17,8 +17,12 @@ import time
 from contextlib import suppress
 from logging.handlers import QueueHandler
 from queue import Full, Queue
+from typing import TYPE_CHECKING
 
 from nodepass.log import DEBUG, ERROR, EVENT, INFO, WARN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 NAMES = {DEBUG: "DEBUG", INFO: "INFO", WARN: "WARN", ERROR: "ERROR", EVENT: "EVENT"}
 COLOURS = {DEBUG: "\x1b[34m", INFO: "\x1b[32m", WARN: "\x1b[33m", ERROR: "\x1b[31m", EVENT: "\x1b[36m"}
@@ -102,8 +106,8 @@ class LineHandler(QueueHandler):
             # There is room from here on: what has been dropped comes behind these lines.
             lines += [self.queue.get() for _ in range(self.queue.qsize())]
             lines += self._tell_dropped()
-            text = "".join(f"{line}\n" for line in lines if line is not None)
-            self._write(text.encode(self._encoding, errors="replace"))
+            for piece in _whole_lines(f"{line}\n".encode(self._encoding, "replace") for line in lines if line is not None):
+                self._write(piece)
 
     def _tell_dropped(self) -> list[str]:
         """Give a line about lines that were dropped since the last such line."""
@@ -124,6 +128,17 @@ class LineHandler(QueueHandler):
                 except BlockingIOError:
                     # Another process that has the same terminal or pipe made it non-blocking.
                     select.select((), (self._file,), ())
+
+
+def _whole_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Join lines to pieces that a pipe takes as one, so that none is torn where several processes write to it."""
+    piece = b""
+    for line in lines:
+        if piece and len(piece) + len(line) > select.PIPE_BUF:
+            yield piece
+            piece = b""
+        piece += line
+    yield piece
 
 
 def make_logger() -> logging.Logger:

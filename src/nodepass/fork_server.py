@@ -172,7 +172,7 @@ class ForkServer:
             gc.enable()
             from nodepass.child import run_instance  # noqa: PLC0415 - it has been imported before the fork
 
-            code = run_instance(url)
+            code = run_instance(url, (self._lock,))
         except BaseException:  # noqa: BLE001 - whatever it is, it must not get into the loop above
             sys.excepthook(*sys.exc_info())
         finally:

@@ -10,18 +10,21 @@ import gc
 import logging
 import os
 import signal
+import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nodepass.config import ClientConfig, Mode, ServerConfig, Tunables, parse_url, to_url
+from nodepass.config import MasterConfig, Mode, ServerConfig, Tunables, parse_url, to_url
 from nodepass.console import make_logger
 from nodepass.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
-    from nodepass.config import Config
+    from nodepass.config import ClientConfig, Config
     from nodepass.master.master import Master
     from nodepass.tunnel.instance import Instance
+    from nodepass.tunnel.workers.parent import Workers
 
 SIGNAL_EXIT = 128
 """Added to the number of the signal that ends a process at once, as shells do."""
@@ -76,22 +79,47 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return new_event_loop
 
 
-def make_instance(url: str, tunables: Tunables, logger: logging.Logger) -> Instance[Any]:
+def make_instance(
+    url: str, tunables: Tunables, logger: logging.Logger, held: Sequence[int] = ()
+) -> Instance[Any] | Workers:
     """Make the server or client that a URL describes.
+
+    Args:
+        url: what to run.
+        tunables: the NP_* settings.
+        logger: where log lines go.
+        held: descriptors that other processes of the instance hold on to as well, if it is several.
 
     Raises:
         ConfigError: the URL is wrong, or a master's.
     """
     config = parse_url(url)
+    if isinstance(config, MasterConfig):
+        raise ConfigError("mode", config.scheme.value, "expected server or client")
+    count = config.workers or processor_count()
+    if count == 1:
+        return instance_of(replace(config, workers=1), tunables, logger)
+    if sys.platform != "linux":
+        raise ConfigError("workers", str(config.workers), "expected 1: only Linux spreads users over processes")
+    from nodepass.tunnel.workers.parent import Workers  # noqa: PLC0415 - one process does not need it
+
+    return Workers(url, config, count, tunables, logger, held)
+
+
+def processor_count() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
+
+
+def instance_of(config: ServerConfig | ClientConfig, tunables: Tunables, logger: logging.Logger) -> Instance[Any]:
+    """Make the server or client of a configuration."""
     if isinstance(config, ServerConfig):
         from nodepass.tunnel.server import Server  # noqa: PLC0415 - a client does not need it
 
         return Server(config, tunables=tunables, logger=logger)
-    if isinstance(config, ClientConfig):
-        from nodepass.tunnel.client import Client  # noqa: PLC0415 - a server does not need it
+    from nodepass.tunnel.client import Client  # noqa: PLC0415 - a server does not need it
 
-        return Client(config, tunables=tunables, logger=logger)
-    raise ConfigError("mode", config.scheme.value, "expected server or client")
+    return Client(config, tunables=tunables, logger=logger)
 
 
 def _make_master(url: str, tunables: Tunables, logger: logging.Logger) -> Master:

@@ -125,9 +125,8 @@ WORKERS: Final = Parameter(
     "workers",
     "processes on one listener; 0 one per core",
     _TUNNEL,
-    Integer(0, 1024),
+    Integer(0, 64),
     1,
-    offered=Offered((1,), "several processes are not part of this version"),
 )
 ALLOW: Final = Parameter("allow", "networks (CIDR, comma-separated) whose users the ingress takes", _TUNNEL, Networks(), ())
 DENY: Final = Parameter(

@@ -104,6 +104,7 @@ def _build(parts: SplitUrl) -> Config:
         )
     _check_certificate(config)
     _check_strict(config)
+    _check_workers(config)
     _check_loop(config)
     return config
 
@@ -224,6 +225,14 @@ def _check_strict(config: ServerConfig | ClientConfig) -> None:
     single_end = config.scheme is Mode.CLIENT and config.mode is RunMode.REVERSE_OR_SINGLE_END
     if config.strict and config.key_is_default and not single_end:
         raise ConfigError("strict", "1", "needs a key in the URL; `nodepass genkey` prints one")
+
+
+def _check_workers(config: ServerConfig | ClientConfig) -> None:
+    """Refuse what several processes do not do in this version."""
+    if config.workers != 1 and config.scheme is Mode.SERVER:
+        raise ConfigError(
+            "workers", str(config.workers), "expected 1: a server of several processes is not part of this version"
+        )
 
 
 def _check_loop(config: TunnelConfig) -> None:

@@ -55,12 +55,16 @@ class ClientTls:
     hostname: str | None
 
 
-def self_signed(alpn: tuple[str, ...] = ()) -> ServerCertificate:
-    """A fresh ECDSA P-256 certificate that lives in memory only (spec: wire.md, TLS).
+@dataclass(frozen=True, slots=True)
+class PemPair:
+    """A certificate chain and its private key, in PEM."""
 
-    Args:
-        alpn: protocols to agree to, where the client asks for one (RFC 7301).
-    """
+    chain: bytes
+    private_key: bytes = field(repr=False)
+
+
+def self_signed_pair() -> PemPair:
+    """A fresh ECDSA P-256 certificate that lives in memory only (spec: wire.md, TLS)."""
     # This library takes 30 ms to import, and only this function needs it.
     from cryptography import x509  # noqa: PLC0415
     from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
@@ -83,9 +87,25 @@ def self_signed(alpn: tuple[str, ...] = ()) -> ServerCertificate:
     secret = private_key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    with _as_file(chain + secret) as path:
+    return PemPair(chain, secret)
+
+
+def from_pair(pair: PemPair, alpn: tuple[str, ...] = ()) -> ServerCertificate:
+    """What serves TLS with a certificate in memory.
+
+    Args:
+        pair: the certificate.
+        alpn: protocols to agree to, where the client asks for one (RFC 7301).
+    """
+    with _as_file(pair.chain + pair.private_key) as path:
         context = _server_context(path, path, alpn)
-    return ServerCertificate(context, fingerprint(certificate.public_bytes(serialization.Encoding.DER)), chain, secret)
+    certificate = ssl.PEM_cert_to_DER_cert(_first_certificate(pair.chain.decode("ascii")))
+    return ServerCertificate(context, fingerprint(certificate), pair.chain, pair.private_key)
+
+
+def self_signed(alpn: tuple[str, ...] = ()) -> ServerCertificate:
+    """What serves TLS with a `self_signed_pair` of its own; `alpn` is that of `from_pair`."""
+    return from_pair(self_signed_pair(), alpn)
 
 
 def from_files(crt: Path, key: Path, alpn: tuple[str, ...] = ()) -> ServerCertificate:
@@ -94,7 +114,7 @@ def from_files(crt: Path, key: Path, alpn: tuple[str, ...] = ()) -> ServerCertif
     Args:
         crt: where the chain is.
         key: where the private key is.
-        alpn: see `self_signed`.
+        alpn: see `from_pair`.
 
     Raises:
         ConfigError: a file cannot be read, is not PEM, is encrypted, or they do not belong together.
@@ -176,7 +196,7 @@ class CertificateSource:
     Args:
         current: what to serve now.
         files: where it came from; None for one made in memory, which is never replaced.
-        alpn: see `self_signed`.
+        alpn: see `from_pair`.
     """
 
     def __init__(
@@ -218,8 +238,17 @@ class CertificateSource:
                 log.error("TLS certificate not reloaded, the old one stays: %s", error)  # noqa: TRY400 - a `Log` writes no tracebacks
 
 
-def certificate_source(tls: TlsMode, crt: str, key: str, alpn: tuple[str, ...] = ()) -> CertificateSource | None:
+def certificate_source(
+    tls: TlsMode, crt: str, key: str, alpn: tuple[str, ...] = (), pair: PemPair | None = None
+) -> CertificateSource | None:
     """What a listener with these URL parameters serves TLS with; None without TLS.
+
+    Args:
+        tls: where the certificate comes from.
+        crt: path of its file.
+        key: path of its private key's.
+        alpn: see `from_pair`.
+        pair: what stands for one that would be made here.
 
     Raises:
         ConfigError: the files are no good.
@@ -227,6 +256,6 @@ def certificate_source(tls: TlsMode, crt: str, key: str, alpn: tuple[str, ...] =
     if tls is TlsMode.NONE:
         return None
     if tls is TlsMode.SELF_SIGNED:
-        return CertificateSource(self_signed(alpn), alpn=alpn)
+        return CertificateSource(from_pair(pair or self_signed_pair(), alpn), alpn=alpn)
     files = (Path(crt), Path(key))
     return CertificateSource(from_files(*files, alpn), files, alpn)

@@ -10,6 +10,7 @@ import asyncio
 import errno
 import os
 import socket
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from nodepass.errors import ListenError
@@ -30,8 +31,24 @@ REST = 0.2
 OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
-def bind(ips: Iterable[str], port: int, kind: socket.SocketKind) -> list[socket.socket]:
+class Sharing(Enum):
+    """Whether other sockets of the same user may be bound to an address as well, so that the system spreads what comes."""
+
+    NONE = auto()
+    FIRST = auto()
+    """Others may follow; whoever is bound there already is in the way, as with `NONE`."""
+    NEXT = auto()
+    """One more beside the first, with which it shares what comes (SO_REUSEPORT)."""
+
+
+def bind(ips: Iterable[str], port: int, kind: socket.SocketKind, sharing: Sharing = Sharing.NONE) -> list[socket.socket]:
     """Bind `port` on each of `ips`, or on all interfaces where there are none; TCP sockets listen already.
+
+    Args:
+        ips: the addresses.
+        port: the port on each.
+        kind: TCP or UDP.
+        sharing: whether others may be bound there; anything but `NONE` needs Linux.
 
     Raises:
         ListenError: one of them cannot be bound; then none is.
@@ -50,11 +67,11 @@ def bind(ips: Iterable[str], port: int, kind: socket.SocketKind) -> list[socket.
             if kind is socket.SOCK_STREAM:
                 if os.name == "posix":
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                sock.bind((ip, port))
+                _bind(sock, ip, port, sharing)
                 sock.listen(BACKLOG)
             else:
                 enlarge_buffers(sock)
-                sock.bind((ip, port))
+                _bind(sock, ip, port, sharing)
     except OSError as error:
         for sock in bound:
             sock.close()
@@ -62,6 +79,15 @@ def bind(ips: Iterable[str], port: int, kind: socket.SocketKind) -> list[socket.
         where = Address(ips[len(bound) - 1] if bound else ips[0], port)
         raise ListenError(f"cannot listen on {protocol} {where}: {error.strerror or error}") from error
     return bound
+
+
+def _bind(sock: socket.socket, ip: str, port: int, sharing: Sharing) -> None:
+    if sharing is Sharing.NEXT:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    sock.bind((ip, port))
+    if sharing is Sharing.FIRST:
+        # Only now: with it, bind would find nobody in the way who has it as well.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 
 
 class TcpListener:

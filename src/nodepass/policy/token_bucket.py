@@ -32,15 +32,19 @@ class TokenBucket:
 
     def spend(self, count: float, now: float) -> None:
         """Take ``count`` bytes out, into debt if need be."""
-        self._level = self.available(now) - count
+        self._fill(now)
+        self._level -= count
 
     def available(self, now: float) -> float:
         """Give the bytes in the bucket; below 0 is debt."""
-        if self._filled_at is not None and now > self._filled_at:
-            self._level = min(self._burst, self._level + (now - self._filled_at) * self._rate)
-        self._filled_at = now
+        self._fill(now)
         return self._level
 
     def delay(self, now: float) -> float:
         """Give the seconds until the debt is paid, 0.0 when there is none."""
         return max(0.0, -self.available(now) / self._rate)
+
+    def _fill(self, now: float) -> None:
+        if self._filled_at is not None and now > self._filled_at:
+            self._level = min(self._burst, self._level + (now - self._filled_at) * self._rate)
+        self._filled_at = now

@@ -10,11 +10,12 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
-from nodepass.policy.slots import Slots
-from nodepass.policy.token_bucket import TokenBucket
+from nodepass.policy.limits import Direction, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from nodepass.policy.token_bucket import TokenBucket
 
 BURST_TIME = 0.05
 """Seconds of the rate that may pass at once after a pause."""
@@ -42,12 +43,12 @@ class RateGate:
     """One direction's rate, shared fairly by all relays of an instance: who has read too much waits in a queue.
 
     Args:
-        rate: bytes per second.
+        bucket: tells how much may pass.
     """
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, bucket: TokenBucket) -> None:
         self._loop = asyncio.get_running_loop()
-        self._bucket = TokenBucket(rate, max(rate * BURST_TIME, SMALLEST_READ))
+        self._bucket = bucket
         self._waiting: deque[tuple[Held, int]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -112,16 +113,18 @@ class Meter:
         slots: most sessions at a time, TCP and UDP together; 0 for any number.
         rate: bytes per second in each direction; 0 for no limit.
         idle: seconds without traffic after which a TCP relay ends; 0 for never.
+        limits: makes what holds the first two, be it for several processes.
     """
 
-    def __init__(self, slots: int, rate: int, idle: float) -> None:
+    def __init__(self, slots: int, rate: int, idle: float, limits: Limits | None = None) -> None:
+        limits = limits or Limits()
         self.tcp_rx, self.tcp_tx, self.udp_rx, self.udp_tx = Counter(), Counter(), Counter(), Counter()
         self.tcp_sessions = 0
         self.udp_sessions = 0
         self.idle = idle
-        self.rate_rx = RateGate(rate) if rate else None
-        self.rate_tx = RateGate(rate) if rate else None
-        self._slots = Slots(slots)
+        self.rate_rx = _rate_gate(limits, Direction.RECEIVED, rate)
+        self.rate_tx = _rate_gate(limits, Direction.SENT, rate)
+        self._slots = limits.slots(slots)
         self._nothing_left: asyncio.Event = asyncio.Event()
         self._nothing_left.set()
 
@@ -154,3 +157,7 @@ class Meter:
     async def finished(self) -> None:
         """Wait until no session is in progress."""
         await self._nothing_left.wait()
+
+
+def _rate_gate(limits: Limits, direction: Direction, rate: int) -> RateGate | None:
+    return RateGate(limits.bucket(direction, rate, max(rate * BURST_TIME, SMALLEST_READ))) if rate else None

@@ -15,6 +15,7 @@ from nodepass.log import ERROR
 from nodepass.policy.scaling import PoolScaling
 from nodepass.protocol.agreement import Flow
 from nodepass.protocol.conn_id import CONTROL, ConnectionId
+from nodepass.protocol.extension import Feature
 from nodepass.protocol.signals import SignalCodec
 from nodepass.tunnel.carriers import CARRIERS
 from nodepass.tunnel.credentials import Credentials
@@ -104,6 +105,8 @@ class Client(Forwarder, SessionOwner):
         self._log.info("Shaking hands with the server at %s", self.config.tunnel)
         meeting = await self._introduction.meet()
         self._log.info("The server decides: %s", meeting.agreement.encode().decode().rstrip())
+        several = meeting.terms is not None and Feature.SESSIONS in meeting.terms.features
+        self._resources.place.settled(RunMode.FORWARD_OR_DUAL_END, several=several)
         await self._adopt_flow(meeting.agreement.flow)
         session = self._session = self._begin_session(meeting)
         self._is_ready.set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from nodepass.config import ClientConfig, Tunables, parse_url
+from nodepass.config import ClientConfig, RunMode, Tunables, parse_url
 from nodepass.errors import ConfigError, DialError
 from nodepass.log import WARN
 from nodepass.net.certificates import certificate_source
@@ -108,7 +108,9 @@ class Forwarder(Instance[ClientConfig]):
         self._single: SingleEnd | None = None
 
     def _prepare(self) -> None:
-        self._certificate = certificate_source(self.config.tls, self.config.crt, self.config.key)
+        self._certificate = certificate_source(
+            self.config.tls, self.config.crt, self.config.key, pair=self._resources.place.pair
+        )
         if self._certificate is not None:
             self._keep_current(self._certificate)
 
@@ -118,6 +120,7 @@ class Forwarder(Instance[ClientConfig]):
     async def _forward(self, ports: UserPorts) -> None:
         self._single = SingleEnd(ports, self.config, self._certificate, self._resources)
         self._log.info("Forwarding %s to %s", self.config.tunnel, ", ".join(map(str, self.config.targets)))
+        self._resources.place.settled(RunMode.REVERSE_OR_SINGLE_END, several=True)
         self._is_ready.set()
         self._is_connected.set()
         await self._single.report(self._log_checkpoint)

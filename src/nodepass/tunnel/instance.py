@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from nodepass.net.certificates import CertificateSource
+    from nodepass.tunnel.place import Place
 
 ConfigT = TypeVar("ConfigT", ServerConfig, ClientConfig)
 
@@ -74,22 +75,29 @@ class Instance(ABC, Generic[ConfigT]):
         logger: where log lines go; the standard library's logger `nodepass` unless given.
 
     Raises:
-        ConfigError: a tunable in the environment is wrong.
+        ConfigError: a tunable in the environment is wrong, or several processes are asked for: an instance is one.
     """
 
     title: str
     """How log lines call it."""
 
     def __init__(self, config: ConfigT, *, tunables: Tunables | None = None, logger: logging.Logger | None = None) -> None:
+        if config.workers != 1:
+            raise ConfigError("workers", str(config.workers), "expected 1: only the `nodepass` command starts processes")
         self.config: ConfigT = config
         self._tunables = Tunables.from_environment(os.environ) if tunables is None else tunables
         self._log = Log(config.log.number, logger)
         self._life: asyncio.Task[None] | None = None
         self._warned = False
+        self._place: Place | None = None
         self._resources: Resources
         self._is_ready = asyncio.Event()
         self._is_connected = asyncio.Event()
         self._stopping = asyncio.Event()
+
+    def settle_in(self, place: Place) -> None:
+        """Before `start`: run in this place, one of several, and not as the only process of the instance."""
+        self._place = place
 
     # For those who use it.
 
@@ -102,7 +110,7 @@ class Instance(ABC, Generic[ConfigT]):
         """
         if self._life is not None:
             raise RuntimeError("the instance has been started before, and runs once: make another one of the same URL")
-        self._resources = make_resources(self.config, self._tunables, self._log)
+        self._resources = make_resources(self.config, self._tunables, self._log, self._place)
         try:
             self._prepare()
         except ConfigError:
@@ -142,6 +150,16 @@ class Instance(ABC, Generic[ConfigT]):
         """Wait until it has been stopped."""
         if self._life is not None:
             await asyncio.shield(self._life)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether `ready` would not wait."""
+        return self._is_ready.is_set()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether `connected` would not wait."""
+        return self._is_connected.is_set()
 
     @property
     def stats(self) -> Stats:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from typing import TYPE_CHECKING
 
 from nodepass.errors import ListenError
-from nodepass.net.listen import bind
 from nodepass.tunnel.ingress import TcpIngress
 from nodepass.tunnel.udp_ingress import UdpIngress
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nodepass.config import ClientConfig, Endpoint, ServerConfig
     from nodepass.net.certificates import CertificateSource
     from nodepass.tunnel.resources import Resources
@@ -23,11 +25,15 @@ class UserPorts:
     Args:
         tcp: listening sockets; empty with `notcp=1`.
         udp: bound sockets; empty with `noudp=1`.
+        closed: called when they have been closed.
     """
 
-    def __init__(self, tcp: list[socket.socket], udp: list[socket.socket]) -> None:
+    def __init__(
+        self, tcp: list[socket.socket], udp: list[socket.socket], closed: Callable[[], None] = lambda: None
+    ) -> None:
         self._tcp = tcp
         self._udp = udp
+        self._closed: Callable[[], None] | None = closed
         self._ingresses: list[TcpIngress | UdpIngress] = []
 
     def open(
@@ -51,6 +57,9 @@ class UserPorts:
         for sock in (*self._tcp, *self._udp):
             sock.close()
         self._ingresses, self._tcp, self._udp = [], [], []
+        closed, self._closed = self._closed, None
+        if closed is not None:
+            closed()
 
 
 async def addresses_to_bind(endpoint: Endpoint, resources: Resources) -> tuple[str, ...]:
@@ -69,12 +78,13 @@ async def bind_for_users(endpoint: Endpoint, config: ServerConfig | ClientConfig
         ListenError: it cannot be bound; then nothing is.
         DialError: its name does not resolve.
     """
-    ips = await addresses_to_bind(endpoint, resources)
-    tcp = [] if config.notcp else bind(ips, endpoint.port, socket.SOCK_STREAM)
+    ips, port, place = await addresses_to_bind(endpoint, resources), endpoint.port, resources.place
+    tcp = [] if config.notcp else await place.bind(ips, port, socket.SOCK_STREAM)
     try:
-        udp = [] if config.noudp else bind(ips, endpoint.port, socket.SOCK_DGRAM)
-    except ListenError:
+        udp = [] if config.noudp else await place.bind(ips, port, socket.SOCK_DGRAM)
+    except (ListenError, asyncio.CancelledError):
         for sock in tcp:
             sock.close()
+        place.release(ips, port)
         raise
-    return UserPorts(tcp, udp)
+    return UserPorts(tcp, udp, lambda: place.release(ips, port))

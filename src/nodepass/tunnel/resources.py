@@ -11,6 +11,7 @@ from nodepass.net.tasks import Tasks
 from nodepass.relay.meter import SMALLEST_READ, Meter
 from nodepass.transport.socket_link import Shared
 from nodepass.transport.tickets import Tickets
+from nodepass.tunnel.place import Place
 
 if TYPE_CHECKING:
     from nodepass.config import ClientConfig, ServerConfig, Tunables
@@ -34,6 +35,7 @@ class Resources:
         shared: with all links; a relay is done with a chunk before the next read.
         datagrams: what all UDP sockets read into.
         tickets: of servers, with which a client comes back to them.
+        place: where the instance runs, which binds for it.
     """
 
     log: Log
@@ -45,6 +47,7 @@ class Resources:
     shared: Shared
     datagrams: memoryview
     tickets: Tickets
+    place: Place
 
     def close(self) -> None:
         """Let go of what they hold: background tasks, the watch over sockets."""
@@ -52,8 +55,11 @@ class Resources:
         self.shared.resets.close()
 
 
-def make_resources(config: ServerConfig | ClientConfig, tunables: Tunables, log: Log) -> Resources:
+def make_resources(
+    config: ServerConfig | ClientConfig, tunables: Tunables, log: Log, place: Place | None = None
+) -> Resources:
     """For one run of an instance, inside the event loop."""
+    place = place or Place()
     tasks = Tasks(log)
     read_size = tunables.tcp_data_buf_size
     if config.rate:
@@ -62,10 +68,11 @@ def make_resources(config: ServerConfig | ClientConfig, tunables: Tunables, log:
         log=log,
         tunables=tunables,
         tasks=tasks,
-        meter=Meter(config.slot, config.rate_bytes, config.read),
+        meter=Meter(config.slot, config.rate_bytes, config.read, place.limits),
         resolver=Resolver(config.dns, log, tasks),
         local=LocalAddress(None if config.dial is None else str(config.dial), log),
         shared=Shared(read_size),
         datagrams=memoryview(bytearray(tunables.udp_data_buf_size + 1)),
         tickets=Tickets(),
+        place=place,
     )

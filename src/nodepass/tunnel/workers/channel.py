@@ -1,0 +1,103 @@
+"""Messages between two processes of an instance, with sockets that go along."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from nodepass.tunnel.workers.messages import LARGEST_PACKET, MOST_DESCRIPTORS, decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from nodepass.tunnel.workers.messages import Message
+
+MOST_UNSENT: Final = 4096
+"""Messages that wait for a process that does not read; one with which it comes to more is given up."""
+
+
+class Channel:
+    """One end.
+
+    What always holds: messages come whole and in order; `closed` is called once, when the other process is gone or given
+    up, and nothing comes after it.
+
+    Args:
+        sock: a socket that keeps packets whole; owned from here on.
+        received: called with each message, and the descriptors that came with it, which are the callee's.
+        closed: called once when there is nobody at the other end any more.
+    """
+
+    def __init__(
+        self, sock: socket.socket, received: Callable[[Message, list[int]], None], closed: Callable[[], None]
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._sock: socket.socket | None = sock
+        self._received = received
+        self._closed = closed
+        self._unsent: deque[tuple[bytes, Sequence[int]]] = deque()
+        sock.setblocking(False)
+        self._loop.add_reader(sock.fileno(), self._on_readable)
+
+    def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
+        """Send a message, with descriptors that are closed here then. To a process that is gone, it is lost."""
+        self._unsent.append((encode(message), descriptors))
+        if len(self._unsent) > MOST_UNSENT:
+            self._lose()
+        elif len(self._unsent) == 1 or self._sock is None:
+            self._flush()
+
+    def close(self) -> None:
+        """Let go of it; `closed` is not called."""
+        sock, self._sock = self._sock, None
+        if sock is not None:
+            self._loop.remove_reader(sock.fileno())
+            self._loop.remove_writer(sock.fileno())
+            sock.close()
+        while self._unsent:
+            _close_all(self._unsent.popleft()[1])
+
+    def _flush(self) -> None:
+        if self._sock is None:
+            self.close()
+            return
+        self._loop.remove_writer(self._sock.fileno())
+        while self._unsent:
+            packet, descriptors = self._unsent[0]
+            try:
+                socket.send_fds(self._sock, [packet], list(descriptors))
+            except BlockingIOError:
+                self._loop.add_writer(self._sock.fileno(), self._flush)
+                return
+            except OSError:
+                # It has ended: that is heard of by reading, behind all that it said.
+                pass
+            self._unsent.popleft()
+            _close_all(descriptors)
+
+    def _on_readable(self) -> None:
+        if self._sock is None:
+            return
+        try:
+            packet, descriptors, _, _ = socket.recv_fds(self._sock, LARGEST_PACKET, MOST_DESCRIPTORS)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            packet, descriptors = b"", []
+        if packet:
+            self._received(decode(packet), descriptors)
+        else:
+            self._lose()
+
+    def _lose(self) -> None:
+        if self._sock is not None:
+            self.close()
+            self._closed()
+
+
+def _close_all(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

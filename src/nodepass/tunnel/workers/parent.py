@@ -1,0 +1,331 @@
+"""The parent of an instance that is several processes: it binds, supervises and reports, and carries nothing.
+
+It looks like an `Instance` to whoever runs it: one start, one end, one CHECK_POINT line every report interval.
+
+What always holds:
+
+- A child that ends is started again, in the place of the one before; the others go on. One that fails again and again waits
+  NP_SERVICE_COOLDOWN, as an instance does.
+- No child outlives the parent: when its socket ends, however the parent did, a child ends.
+- A client begins with one child: whether there may be others is known when that has met the server, since a v1 server
+  takes one client from an address.
+- All children show one certificate, and hold to one limit of slots and of the rate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from nodepass.config import RunMode, ServerConfig, TlsMode, to_url
+from nodepass.errors import ListenError, TunnelError
+from nodepass.log import ERROR, Log
+from nodepass.net.certificates import PemPair, from_files, self_signed_pair
+from nodepass.net.tasks import Tasks
+from nodepass.protocol.checkpoint import CheckPoint
+from nodepass.tunnel.transports import tls_of
+from nodepass.tunnel.workers.cells import Cells, Figure
+from nodepass.tunnel.workers.channel import Channel
+from nodepass.tunnel.workers.messages import Bind, Bound, Progress, Release, Settled, Start, Stop
+from nodepass.tunnel.workers.sockets import SharedSockets
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Coroutine, Sequence
+
+    from nodepass.config import ClientConfig, Tunables
+    from nodepass.tunnel.workers.messages import Message
+
+MODULE: Final = "nodepass.worker"
+"""What a child runs, by name: it knows more than a tunnel does."""
+
+PHASES: Final = 3
+"""How often NP_SHUTDOWN_TIMEOUT may pass until an instance has ended: see `Instance`."""
+
+END_PATIENCE: Final = 1.0
+"""Seconds that a child has to end beyond that."""
+
+
+class Child:
+    """One of the processes, and what is known of it.
+
+    Args:
+        index: its number, from 0.
+    """
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.process: asyncio.subprocess.Process | None = None
+        self.channel: Channel | None = None
+        self.progress = Progress(ready=False, connected=False)
+        self.wanted = asyncio.Event()
+        """Whether it is to run."""
+
+
+class Workers:
+    """A server, client or forwarder that is several processes.
+
+    Args:
+        url: what to run.
+        config: what `parse_url` made of it.
+        count: how many children.
+        tunables: the NP_* settings.
+        logger: where log lines go.
+        held: descriptors that the children hold on to as well.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        config: ServerConfig | ClientConfig,
+        count: int,
+        tunables: Tunables,
+        logger: logging.Logger,
+        held: Sequence[int] = (),
+    ) -> None:
+        self.config = config
+        self.title = "Server" if isinstance(config, ServerConfig) else "Client"
+        self._url = url
+        self._mode = config.mode
+        self._tunables = tunables
+        self._log = Log(config.log.number, logger)
+        self._shows_errors = False
+        self._held = tuple(held)
+        self._pair: PemPair | None = None
+        self._cells = Cells.make(count)
+        self._sockets = SharedSockets()
+        self._children = [Child(index) for index in range(count)]
+        self._tasks = Tasks(self._log)
+        self._keepers: list[asyncio.Task[None]] = []
+        self._is_ready = asyncio.Event()
+        self._is_connected = asyncio.Event()
+        self._stopping = asyncio.Event()
+
+    # As an instance.
+
+    async def start(self) -> None:
+        """Begin to run in the background.
+
+        Raises:
+            ConfigError: a file that the URL names is no good; nothing has been bound.
+        """
+        self._prepare_certificate()
+        self._log.info(
+            "%s starts %d processes: %s", self.title, len(self._children), to_url(self.config, with_secret=False)
+        )
+        first, *others = self._children
+        first.wanted.set()
+        if isinstance(self.config, ServerConfig):
+            for child in others:
+                child.wanted.set()
+        self._keepers = [self._tasks.start(self._keep(child), f"worker {child.index}") for child in self._children]
+        self._tasks.start(self._report(), "report")
+
+    async def ready(self) -> None:
+        """Wait until a child is; see `Instance.ready`.
+
+        Raises:
+            TunnelError: it was stopped.
+        """
+        ready, stopping = asyncio.ensure_future(self._is_ready.wait()), asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait((ready, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if self._stopping.is_set():
+                raise TunnelError("the instance was stopped")
+        finally:
+            ready.cancel()
+            stopping.cancel()
+
+    async def stop(self) -> None:
+        """End all children gracefully, and wait for them."""
+        self._stopping.set()
+        self._sockets.close()
+        for child in self._children:
+            child.wanted.set()
+            _say(child, Stop())
+        patience = PHASES * self._tunables.shutdown_timeout + END_PATIENCE
+        if self._keepers:
+            _, late = await asyncio.wait(self._keepers, timeout=patience)
+            if late:
+                self._kill_all()
+                await asyncio.wait(late)
+        await self._tasks.cancelled()
+        self._log.info("%s shutdown complete", self.title)
+
+    def checkpoint(self) -> CheckPoint:
+        """The figures at this moment, of all children together."""
+
+        def total(figure: Figure) -> int:
+            return sum(self._cells.of_all(figure))
+
+        return CheckPoint(
+            mode=max(self._cells.of_all(Figure.MODE)),
+            ping=round(max(self._cells.of_all(Figure.PING)) / 1000),
+            pool=total(Figure.POOL),
+            tcps=total(Figure.TCP_SESSIONS),
+            udps=total(Figure.UDP_SESSIONS),
+            tcp_received=total(Figure.TCP_RECEIVED),
+            tcp_sent=total(Figure.TCP_SENT),
+            udp_received=total(Figure.UDP_RECEIVED),
+            udp_sent=total(Figure.UDP_SENT),
+        )
+
+    def show_errors(self) -> None:
+        """See `Instance.show_errors`."""
+        self._shows_errors = True
+        self._log.level = min(self._log.level, ERROR)
+
+    # Its children.
+
+    def _prepare_certificate(self) -> None:
+        config = self.config
+        tls = tls_of(config.type, config.tls) if isinstance(config, ServerConfig) else config.tls
+        if tls is TlsMode.SELF_SIGNED:
+            self._pair = self_signed_pair()
+        elif tls is TlsMode.FILES:
+            # Each child reads them itself, again and again; this is to find out now whether they are any good.
+            from_files(Path(config.crt), Path(config.key))
+
+    async def _keep(self, child: Child) -> None:
+        """Keep one child running for as long as it is wanted."""
+        loop = asyncio.get_running_loop()
+        while await self._is_wanted(child):
+            begun = loop.time()
+            try:
+                code = await self._run(child)
+            except OSError as error:
+                self._log.error("%s error: a process cannot be started: %s", self.title, error.strerror)
+            else:
+                if child.wanted.is_set() and not self._stopping.is_set():
+                    text = "Process %d of %d ended with %d: another takes its place"
+                    self._log.warning(text, child.index + 1, len(self._children), code)
+            pause = self._tunables.service_cooldown - (loop.time() - begun)
+            await _within(pause, self._stopping.wait())
+
+    async def _is_wanted(self, child: Child) -> bool:
+        """Wait until a child is to run; False once nothing is to run any more."""
+        await child.wanted.wait()
+        return not self._stopping.is_set()
+
+    async def _run(self, child: Child) -> int:
+        """Run one child until it has ended; gives its exit code."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            with theirs:
+                child.process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-P", "-m", MODULE, str(theirs.fileno())),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    pass_fds=(theirs.fileno(), *self._held),
+                    # Ctrl-C is for the parent alone: it says how its children end.
+                    start_new_session=True,
+                    # It finds its modules where this process found them.
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                )
+        except OSError:
+            ours.close()
+            raise
+        child.channel = Channel(ours, lambda message, _: self._received(child, message), lambda: None)
+        _say(child, self._start_of(child), (os.dup(self._cells.descriptor),))
+        if self._stopping.is_set():
+            _say(child, Stop())
+        self._log.info("Process %d of %d is %d", child.index + 1, len(self._children), child.process.pid)
+        code = await child.process.wait()
+        child.process = None
+        child.channel.close()
+        self._cells.forget(child.index)
+        self._progressed(child, Progress(ready=False, connected=False))
+        return code
+
+    def _start_of(self, child: Child) -> Start:
+        pair = self._pair
+        return Start(
+            index=child.index,
+            count=len(self._children),
+            url=self._url,
+            mode=self._mode.value,
+            shows_errors=self._shows_errors,
+            shutdown_timeout=self._tunables.shutdown_timeout,
+            chain="" if pair is None else pair.chain.decode("ascii"),
+            private_key="" if pair is None else pair.private_key.decode("ascii"),
+        )
+
+    def _kill_all(self) -> None:
+        for child in self._children:
+            if child.process is not None:
+                self._log.error("Process %d of %d does not end: it is killed", child.index + 1, len(self._children))
+                child.process.kill()
+
+    # What children say.
+
+    def _received(self, child: Child, message: Message) -> None:
+        if isinstance(message, Bind):
+            self._bind(child, message)
+        elif isinstance(message, Release):
+            self._sockets.release(child.index, message.ips, message.port)
+        elif isinstance(message, Settled):
+            self._settle(child, message)
+        elif isinstance(message, Progress):
+            self._progressed(child, message)
+
+    def _bind(self, child: Child, question: Bind) -> None:
+        kind = socket.SOCK_STREAM if question.tcp else socket.SOCK_DGRAM
+        try:
+            if self._stopping.is_set() or not child.wanted.is_set():
+                raise ListenError("the instance is ending")  # noqa: TRY301 - as if it could not be bound
+            descriptors = self._sockets.give(child.index, (question.ips, question.port, kind))
+        except ListenError as error:
+            _say(child, Bound(question.number, str(error)))
+        else:
+            _say(child, Bound(question.number, ""), descriptors)
+
+    def _settle(self, child: Child, message: Settled) -> None:
+        """What the URL left open is decided by one child for all."""
+        if self._stopping.is_set() or not child.wanted.is_set():
+            return
+        self._mode = RunMode(message.mode)
+        for other in self._children:
+            if message.several:
+                other.wanted.set()
+            elif other is not child and other.wanted.is_set():
+                other.wanted.clear()
+                self._sockets.release_all(other.index)
+                _say(other, Stop())
+
+    def _progressed(self, child: Child, progress: Progress) -> None:
+        if progress.connected and not child.progress.connected:
+            others = sum(other.progress.connected for other in self._children)
+            self._log.info("Process %d of %d serves, with %d others", child.index + 1, len(self._children), others)
+        child.progress = progress
+        for event, reached in (
+            (self._is_ready, any(child.progress.ready for child in self._children)),
+            (self._is_connected, any(child.progress.connected for child in self._children)),
+        ):
+            if reached:
+                event.set()
+            else:
+                event.clear()
+
+    async def _report(self) -> None:
+        """Write the line that front ends read, every report interval while users can be carried."""
+        while True:
+            await self._is_connected.wait()
+            self._log.event(self.checkpoint().format())
+            await asyncio.sleep(self._tunables.report_interval)
+
+
+def _say(child: Child, message: Message, descriptors: Sequence[int] = ()) -> None:
+    """Send a message to a child, if it runs."""
+    if child.channel is not None:
+        child.channel.send(message, descriptors)
+
+
+async def _within(seconds: float, work: Coroutine[None, None, object]) -> None:
+    """Wait for something, but not longer than this."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(max(seconds, 0)):
+            await work

@@ -1,0 +1,250 @@
+"""`workers`: one instance as several processes on one listener."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import ssl
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.harness import Echo, Recorder, Runner, UdpEcho, connect, echoed, free_port, read_all, turned_away, udp_socket
+from tests.harness.workers import COUNT, QUERY, Users, carries, gone, kill, pids, serving
+
+if TYPE_CHECKING:
+    from tests.harness import NodePass, Tunnel
+
+SETUPS = ["single", "reverse client", "forward client"]
+"""Which way users go, and which end is several processes."""
+
+MBIT = 125_000
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is there.
+
+    Args:
+        tunnel: or forwarder.
+        several: the end that is several processes.
+        port: at which users show in them: that for users, or the target's.
+    """
+
+    tunnel: Tunnel
+    several: NodePass
+    port: int
+
+
+def begin(np: Runner, setup: str, query: str = "") -> Stage:
+    """Start it, and wait until all processes serve."""
+    flow, _, end = setup.partition(" ")
+    query = f"{QUERY}&{query}" if query else QUERY
+    if flow == "single":
+        tunnel = np.forwarder(query)
+    else:
+        tunnel = np.tunnel(flow, server=query if end == "server" else "", client=query if end == "client" else "")
+    several = serving(tunnel.server if end == "server" else tunnel.client)
+    return Stage(tunnel, several, tunnel.users if several is tunnel.ingress else tunnel.target)
+
+
+@pytest.mark.every_transport
+@pytest.mark.parametrize("setup", SETUPS)
+def test_all_processes_serve_and_one_that_is_killed_comes_back(np: Runner, setup: str) -> None:
+    stage = begin(np, setup)
+    with Echo(stage.tunnel.target), Users(stage.tunnel.users) as users:
+        users.until_all_carry(stage.several, stage.port)
+        lost = carries(pids(stage.several)[2], stage.port)
+        since = kill(stage.several, 2)
+        assert users.alive() == len(users.all) - lost
+        serving(stage.several, since=since)
+        users.until_all_carry(stage.several, stage.port)
+        for _ in range(4 * COUNT):
+            users.come()
+
+
+@pytest.mark.every_transport
+@pytest.mark.parametrize("setup", SETUPS)
+def test_one_line_has_the_figures_of_all(np: Runner, setup: str) -> None:
+    stage = begin(np, setup)
+    size, lines = 1000, []
+    with Echo(stage.tunnel.target), UdpEcho(stage.tunnel.target), Users(stage.tunnel.users) as users, ExitStack() as more:
+        users.until_all_carry(stage.several, stage.port)
+        for _ in range(2 * COUNT):
+            user = more.enter_context(udp_socket(stage.tunnel.users))
+            user.send(bytes(size))
+            assert len(user.recv(size)) == size
+        tcp, udp = len(users.all) * len(b"hello"), 2 * COUNT * size
+        figures = rf"TCPRX={tcp}\|TCPTX={tcp}\|UDPRX={udp}\|UDPTX={udp}"
+        stage.several.checkpoint(having=rf"TCPS={len(users.all)}\|UDPS={2 * COUNT}\|{figures}")
+        # They go on where a process starts again, and what it carried is not in progress any more.
+        lost = carries(pids(stage.several)[1], stage.port)
+        serving(stage.several, since=kill(stage.several, 1))
+        stage.several.checkpoint(having=rf"TCPS={len(users.all) - lost}\|.*{figures}")
+    assert stage.several.stop() == 0
+    lines = stage.several.matches(r"CHECK_POINT\|MODE=.\|PING=\d+ms\|POOL=\d+\|TCPS=")
+    assert len(lines) == len(stage.several.matches("CHECK_POINT"))
+
+
+@pytest.mark.every_transport
+@pytest.mark.parametrize("setup", SETUPS)
+def test_slots_are_of_all_together(np: Runner, setup: str) -> None:
+    slots = 2 * COUNT + 1
+    stage = begin(np, setup, f"slot={slots}")
+    with Echo(stage.tunnel.target), ExitStack() as stack:
+        users = stack.enter_context(Users(stage.tunnel.users))
+        for _ in range(slots):
+            users.come()
+        assert all(turned_away(stage.tunnel.users) for _ in range(4 * COUNT))
+        assert users.alive() == slots
+        # Those of a process that is killed are free again.
+        place = next(place for place, pid in pids(stage.several).items() if carries(pid, stage.port))
+        lost = carries(pids(stage.several)[place], stage.port)
+        serving(stage.several, since=kill(stage.several, place))
+        for _ in range(lost):
+            users.come()
+        assert all(turned_away(stage.tunnel.users) for _ in range(4 * COUNT))
+
+
+@pytest.mark.every_transport
+@pytest.mark.parametrize("setup", SETUPS)
+def test_rate_is_of_all_together(np: Runner, setup: str) -> None:
+    # Two seconds' worth for all together, were it not for the burst; for each by itself, hardly any time.
+    stage = begin(np, setup, "rate=8")
+    size, count = 2 * MBIT, 8 * COUNT
+    total = count * size // COUNT
+    with Recorder(stage.tunnel.target, answer=b"ok"), Users(stage.tunnel.users), ExitStack() as stack:
+        users = [stack.enter_context(connect(stage.tunnel.users)) for _ in range(count)]
+        begun = time.monotonic()
+        threads = [threading.Thread(target=send_all, args=(user, total // count)) for user in users]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        took = time.monotonic() - begun
+    assert took > total / (8 * MBIT) / 2
+
+
+def send_all(user: socket.socket, size: int) -> None:
+    """Send, and wait until the target has got it all."""
+    user.sendall(bytes(size))
+    user.shutdown(socket.SHUT_WR)
+    assert read_all(user) == b"ok"
+
+
+@pytest.mark.every_transport
+@pytest.mark.parametrize("setup", SETUPS)
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_no_process_is_left(np: Runner, setup: str, how: signal.Signals) -> None:
+    stage = begin(np, setup)
+    children = list(pids(stage.several).values())
+    with Echo(stage.tunnel.target), Users(stage.tunnel.users) as users:
+        users.until_all_carry(stage.several, stage.port)
+        for user in users.all:
+            user.close()
+    stage.several.send_signal(how)
+    assert stage.several.wait() == (0 if how is signal.SIGTERM else -how)
+    assert gone(children)
+
+
+def test_users_in_progress_may_finish(np: Runner) -> None:
+    stage = begin(np, "single")
+    with Echo(stage.tunnel.target), Users(stage.tunnel.users) as users:
+        users.until_all_carry(stage.several, stage.port)
+        stage.several.send_signal()
+        stage.several.wait_for(r"Waiting up to .* for \d+ sessions")
+        assert users.alive() == len(users.all)
+        assert turned_away(stage.tunnel.users)
+    assert stage.several.wait() == 0
+    assert not stage.several.matches("had not finished in time|is killed")
+
+
+def test_a_second_signal_ends_all_at_once(np: Runner) -> None:
+    stage = begin(np, "single")
+    children = list(pids(stage.several).values())
+    with Echo(stage.tunnel.target), Users(stage.tunnel.users) as users:
+        users.until_all_carry(stage.several, stage.port)
+        stage.several.send_signal()
+        stage.several.wait_for(r"Waiting up to .* for \d+ sessions")
+        stage.several.send_signal()
+        assert stage.several.wait() == 128 + signal.SIGTERM
+        assert gone(children)
+
+
+def test_a_signal_to_one_of_them_is_not_for_it(np: Runner) -> None:
+    stage = begin(np, "single")
+    with Echo(stage.tunnel.target):
+        for pid in pids(stage.several).values():
+            os.kill(pid, signal.SIGTERM)
+            os.kill(pid, signal.SIGINT)
+        assert echoed(stage.tunnel.users, 1000)
+    assert stage.several.stop() == 0
+    assert not stage.several.matches("another takes its place")
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+def test_a_port_that_is_taken_is_found(np: Runner, kind: socket.SocketKind) -> None:
+    with socket.socket(socket.AF_INET, kind) as taken:
+        # Whoever is there may share ports as well.
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        taken.bind(("127.0.0.1", port := free_port()))
+        if kind is socket.SOCK_STREAM:
+            taken.listen()
+        process = np.run(f"client://127.0.0.1:{port}/127.0.0.1:{free_port()}?mode=1&{QUERY}")
+        name = "TCP" if kind is socket.SOCK_STREAM else "UDP"
+        process.wait_for(f"Client error: cannot listen on {name} 127.0.0.1:{port}: Address already in use")
+    serving(process)
+
+
+def test_which_end_a_client_is_is_decided_for_all(np: Runner) -> None:
+    stage = begin(np, "single", "mode=0")
+    assert len(stage.several.matches("Forwarding .* to")) == COUNT
+    tunnel = np.tunnel(client=f"{QUERY}&mode=0")
+    serving(tunnel.client)
+    tunnel.server.kill()
+    # Its port is free now: one that starts again must not take it.
+    since = kill(tunnel.client, 1)
+    tunnel.client.wait_for("Shaking hands", since=since)
+    assert not tunnel.client.matches("Forwarding .* to")
+
+
+def test_all_show_one_certificate(np: Runner) -> None:
+    stage = begin(np, "single", "tls=1")
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    shown = set()
+    with Echo(stage.tunnel.target), ExitStack() as stack:
+        while not all(carries(pid, stage.port) for pid in pids(stage.several).values()):
+            user = stack.enter_context(context.wrap_socket(connect(stage.tunnel.users)))
+            shown.add(user.getpeercert(binary_form=True))
+    assert len(shown) == 1
+
+
+def test_a_udp_user_stays_with_one(np: Runner) -> None:
+    stage = begin(np, "single")
+    with UdpEcho(stage.tunnel.target) as target, udp_socket(stage.tunnel.users) as user:
+        sources = set()
+        for _ in range(4 * COUNT):
+            user.send(b"again")
+            sources.add(target.next()[1])
+        assert len(sources) == 1
+
+
+def test_files_that_are_no_good_are_told_at_once(np: Runner) -> None:
+    process = np.run(f"client://127.0.0.1:{free_port()}/127.0.0.1:1?mode=1&tls=2&crt=/none&key=/none&{QUERY}")
+    np.forgive(process)
+    assert process.wait() == 2
+    assert process.stderr == ["nodepass: crt=/none: cannot be read: No such file or directory"]
+
+
+def test_one_per_processor(np: Runner) -> None:
+    forwarder = np.forwarder("workers=0")
+    processors = len(os.sched_getaffinity(0))
+    if processors > 1:
+        serving(forwarder.client, processors)
+    assert len(pids(forwarder.client)) == (processors if processors > 1 else 0)
