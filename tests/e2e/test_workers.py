@@ -8,16 +8,37 @@ import socket
 import ssl
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Self
 
+import psutil
 import pytest
 
-from tests.harness import Echo, Recorder, Runner, UdpEcho, connect, echoed, free_port, read_all, turned_away, udp_socket
+from nodepass.config import PoolTransport, TlsMode
+from nodepass.protocol.agreement import Agreement, Flow
+from nodepass.protocol.handshake import ServerHandshake
+from tests.harness import (
+    KEY,
+    Echo,
+    Master,
+    Recorder,
+    Runner,
+    UdpEcho,
+    connect,
+    echoed,
+    free_port,
+    read_all,
+    turned_away,
+    udp_socket,
+    wait_tcp,
+)
 from tests.harness.workers import COUNT, QUERY, Users, carries, gone, kill, pids, serving
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.harness import NodePass, Tunnel
 
 SETUPS = ["single", "reverse client", "forward client"]
@@ -240,6 +261,89 @@ def test_files_that_are_no_good_are_told_at_once(np: Runner) -> None:
     np.forgive(process)
     assert process.wait() == 2
     assert process.stderr == ["nodepass: crt=/none: cannot be read: No such file or directory"]
+
+
+class VersionOne:
+    """A server of version 1 as far as the handshake: it knows nothing of the extension, and of no more than one client."""
+
+    def __init__(self, port: int) -> None:
+        self._listening = socket.create_server(("127.0.0.1", port))
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listening.accept()
+            except OSError:
+                return
+            # A pool connection, which it does not take, may be broken off.
+            with sock, suppress(ConnectionError):
+                handshake = ServerHandshake(KEY)
+                request = sock.recv(65536)
+                verdict = handshake.receive(request)
+                if verdict is None:
+                    continue
+                if b"Authorization" in request:
+                    sock.sendall(handshake.accept(Agreement(Flow.FORWARD, 8, TlsMode.NONE, PoolTransport.TCP), ""))
+                else:
+                    sock.sendall(handshake.refuse(HTTPStatus.UNAUTHORIZED, "unauthorized", ""))
+
+
+def test_a_v1_server_gets_one_client_until_there_is_another(np: Runner) -> None:
+    port, users, target = free_port(), free_port(), free_port()
+    with VersionOne(port):
+        client = np.run(
+            f"client://{KEY}@127.0.0.1:{port}/127.0.0.1:{users}?mode=2&min=2&log=debug&{QUERY}",
+            env={"NP_HANDSHAKE_TIMEOUT": "300ms"},
+        )
+        client.wait_for("The server is of version 1")
+        client.wait_for("Client restart")
+        client.wait_for("The server decides", since=len(client.lines))
+        assert list(pids(client)) == [1]
+    np.run(f"server://{KEY}@127.0.0.1:{port}/127.0.0.1:{target}?mode=2").listening()
+    serving(client)
+    with Echo(target), Users(users) as all_users:
+        all_users.until_all_carry(client, users)
+
+
+def of_one_instance(master: Master) -> list[int]:
+    """The processes of the only instance of a master, parent and children."""
+    found = psutil.Process(master.pid).children(recursive=True)
+    return [process.pid for process in found if "nodepass client" in " ".join(process.cmdline())]
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_a_master_sees_one_instance(tmp_path: Path, how: str) -> None:
+    users, target = free_port(), free_port()
+    with Master(tmp_path) as master, Echo(target), Users(users) as all_users:
+        master.ready()
+        with master.events() as events:
+            made = master.create(f"client://127.0.0.1:{users}/127.0.0.1:{target}?mode=1&log=none&{QUERY}")
+            events.wait_for("update", id=made["id"], mode=1)
+            wait_tcp(users)
+            while sum(carries(pid, users) > 0 for pid in of_one_instance(master)) < COUNT:
+                all_users.come()
+            processes = of_one_instance(master)
+            assert len(processes) == COUNT + 1
+            sent = len(all_users.all) * len(b"hello")
+            events.wait_for("update", id=made["id"], tcps=len(all_users.all), tcprx=sent, tcptx=sent)
+            if how == "stop":
+                all_users.come()
+                master.call("PATCH", f"/instances/{made['id']}", {"action": "stop"})
+                more = sent + len(b"hello")
+                events.wait_for("update", id=made["id"], status="stopped", tcprx=more, tcptx=more)
+            else:
+                master.kill()
+        assert gone(processes)
 
 
 def test_one_per_processor(np: Runner) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nodepass.console import LAST_LINES_WAIT, QUEUED_LINES, LineFormatter, LineHandler
+from nodepass.console import LAST_LINES_WAIT, QUEUED_LINES, LineFormatter, LineHandler, _whole_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,3 +110,12 @@ def test_a_reader_that_is_gone_costs_lines_only(pipe: Pipe) -> None:
     logger.info("lost")
     logger.info("lost too")
     handler.close()
+
+
+def test_lines_are_written_whole_where_several_processes_share_a_pipe() -> None:
+    lines = [
+        bytes([65 + number]) * (size - 1) + b"\n" for number, size in enumerate((2000, 2000, 96, 1, 4096, 5000, 10, 10))
+    ]
+    pieces = list(_whole_lines(iter(lines)))
+    assert b"".join(pieces) == b"".join(lines)
+    assert [len(piece) for piece in pieces] == [4096, 1, 4096, 5000, 20]

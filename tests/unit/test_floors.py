@@ -23,7 +23,7 @@ FLOORS = (
     {"transport", "master"},
     {"relay"},
     {"tunnel"},
-    {"__init__", "__main__", "child", "cli", "console", "ctl", "demo", "fork_server", "runner"},
+    {"__init__", "__main__", "child", "cli", "console", "ctl", "demo", "fork_server", "runner", "worker"},
 )
 """From the bottom up: each room may use what lies below it."""
 

@@ -1,0 +1,98 @@
+"""Messages between processes: whole, in order, with their sockets, and not for ever to one that does not read."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+
+import pytest
+
+from nodepass.tunnel.workers.channel import MOST_UNSENT, Channel
+from nodepass.tunnel.workers.messages import Bind, Bound, Message, Progress, Release, Settled, Start, Stop, decode, encode
+
+START = Start(1, 3, "server://sesame@:1/:2", 0, True, 1.5, "chain", "secret")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [START, Stop(), Bind(1, ("::1", "127.0.0.1"), 80, True), Bound(1, "in use"), Release((), 80), Settled(1, False)],
+)
+def test_a_message_comes_out_as_it_went_in(message: Message) -> None:
+    assert decode(encode(message)) == message
+
+
+def test_secrets_are_not_shown() -> None:
+    assert "sesame" not in repr(START)
+    assert "secret" not in repr(START)
+
+
+class End:
+    """One end, and what it has heard."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.messages: list[Message] = []
+        self.descriptors: list[int] = []
+        self.lost = asyncio.Event()
+        self.heard = asyncio.Event()
+        self.channel = Channel(sock, self._received, self.lost.set)
+
+    def _received(self, message: Message, descriptors: list[int]) -> None:
+        self.messages.append(message)
+        self.descriptors += descriptors
+        self.heard.set()
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+async def test_messages_and_descriptors_arrive_in_order() -> None:
+    one, two = map(End, pair())
+    reading, writing = os.pipe()
+    count = 2000
+    for number in range(count):
+        one.channel.send(Bound(number, ""), [os.dup(writing)] if number == count // 2 else ())
+    os.close(writing)
+    async with asyncio.timeout(15):
+        while len(two.messages) < count:
+            two.heard.clear()
+            await two.heard.wait()
+    assert two.messages == [Bound(number, "") for number in range(count)]
+    (descriptor,) = two.descriptors
+    os.write(descriptor, b"same pipe")
+    os.close(descriptor)
+    # The sender has kept none.
+    assert os.read(reading, 100) == b"same pipe"
+    assert os.read(reading, 100) == b""
+    os.close(reading)
+    one.channel.close()
+    async with asyncio.timeout(15):
+        await two.lost.wait()
+
+
+async def test_one_that_does_not_read_is_given_up() -> None:
+    ours, theirs = pair()
+    end = End(ours)
+    reading, writing = os.pipe()
+    end.channel.send(Stop())
+    while not end.lost.is_set():
+        end.channel.send(Release(("::1",) * 1000, 1))
+        assert len(end.channel._unsent) <= MOST_UNSENT
+    # What comes later is lost, and its descriptors with it.
+    end.channel.send(Stop(), [writing])
+    assert os.read(reading, 1) == b""
+    os.close(reading)
+    theirs.close()
+
+
+async def test_what_is_sent_to_one_that_is_gone_is_lost() -> None:
+    one, two = map(End, pair())
+    two.channel.close()
+    reading, writing = os.pipe()
+    one.channel.send(Progress(ready=True, connected=True), [writing])
+    assert os.read(reading, 1) == b""
+    os.close(reading)
+    async with asyncio.timeout(15):
+        await one.lost.wait()
+    assert not two.lost.is_set()
