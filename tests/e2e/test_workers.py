@@ -213,6 +213,7 @@ def test_a_port_that_is_taken_is_found(np: Runner, kind: socket.SocketKind) -> N
     with socket.socket(socket.AF_INET, kind) as taken:
         # Whoever is there may share ports as well.
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(kind is socket.SOCK_STREAM))
         taken.bind(("127.0.0.1", port := free_port()))
         if kind is socket.SOCK_STREAM:
             taken.listen()
