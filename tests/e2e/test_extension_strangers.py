@@ -49,6 +49,8 @@ def test_thousands_of_plain_connections_get_nothing_and_take_nothing(np: Runner)
         tunnel = busy(np, via=wire.port)
         wire.to = tunnel.port
         tunnel.client.ready()
+        # Ready is who has a control channel; the pool comes after.
+        tunnel.server.checkpoint(having=FILLED)
         proofs = [bytes(each) for each in wire.requests if len(each) == POOL_PROOF_SIZE]
         session = proofs[0][:SESSION_SIZE]
         words = (*WORDS, forged(session), proofs[0][:-1] + b"\0", proofs[0][:-16] + bytes(16))
