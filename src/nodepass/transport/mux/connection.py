@@ -222,6 +222,14 @@ class MuxConnection:
         link.expect(length)
         return link.received
 
+    def on_whole_data(self, stream_id: int, flags: int, payload: memoryview) -> None:
+        link = self._links.get(stream_id)
+        if link is None:
+            if not flags & SYN or not self._may_open(stream_id):
+                return
+            link = self._take(stream_id)
+        link.arrived(payload)
+
     def on_data_end(self, stream_id: int, flags: int) -> None:
         link = self._links.get(stream_id)
         if link is None:
