@@ -136,6 +136,13 @@ class Heard:
 
         return None if stream_id in self._refuses else take
 
+    def on_whole_data(self, stream_id: int, flags: int, payload: memoryview) -> None:
+        assert len(payload) > 0
+        assert not flags & (FIN | RST)
+        take = self.on_data(stream_id, flags, len(payload))
+        if take is not None:
+            take(payload)
+
     def on_data_end(self, stream_id: int, flags: int) -> None:
         self.calls.append(("end", stream_id, flags))
 
