@@ -53,6 +53,9 @@ class SendQueue:
         while chunks:
             chunk = chunks[0]
             sent = send(chunk)
+            if not chunks:
+                # The link broke in there, and has cleared the queue.
+                return
             self.size -= sent
             if sent < len(chunk):
                 chunks[0] = memoryview(chunk)[sent:]

@@ -22,6 +22,7 @@ WORTH_TELLING: Final = INITIAL_WINDOW // 4
 """Bytes that are read before a look at whether the peer's window is to be opened."""
 
 OVER_WINDOW: Final = "a stream has sent more than its window"
+BEHIND_END: Final = "a stream has sent something behind its end"
 
 
 class MuxLink(StreamLink):
@@ -109,12 +110,12 @@ class MuxLink(StreamLink):
         """The payload of a frame has come, whole.
 
         Raises:
-            FrameError: it is more than the peer may send.
+            FrameError: it is more than the peer may send, or behind its end.
         """
         size = len(data)
         self._came += size
-        if self._came > self._window.limit:
-            raise FrameError(OVER_WINDOW)
+        if self._came > self._window.limit or self._heard_end:
+            raise FrameError(BEHIND_END if self._heard_end else OVER_WINDOW)
         if self._reading and self._wake is None and not self._stash:
             self._receiver.data_received(data)
             self._eaten += size
@@ -127,11 +128,13 @@ class MuxLink(StreamLink):
         """So many bytes are about to come.
 
         Raises:
-            FrameError: they are more than the peer may send.
+            FrameError: they are more than the peer may send, or behind its end.
         """
         self._came += length
         if self._came > self._window.limit:
             raise FrameError(OVER_WINDOW)
+        if self._heard_end and length:
+            raise FrameError(BEHIND_END)
 
     def granted(self, delta: int) -> None:
         """The peer's window has room for so many bytes more."""
