@@ -76,7 +76,9 @@ MODE: Final = Parameter(
     RunMode.AUTO,
 )
 DNS: Final = Parameter("dns", "how long a resolved name is kept; 0 asks every time", _TUNNEL, Duration(), 300.0)
-MIN: Final = Parameter("min", "pool connections the client keeps ready", _CLIENT, Integer(1, 65535), 64)
+MIN: Final = Parameter(
+    "min", "pool connections the client keeps ready; where users share them, at most 4", _CLIENT, Integer(1, 65535), 64
+)
 MAX: Final = Parameter("max", "most pool connections", _TUNNEL, Integer(1, 65535), 1024, remarks=_TOLD_BY_SERVER)
 RATE: Final = Parameter("rate", "Mbit/s for the instance, each direction; 0 no limit", _TUNNEL, Integer(0), 0)
 SLOT: Final = Parameter("slot", "most concurrent connections, TCP and UDP together; 0 no limit", _TUNNEL, Integer(0), 65536)
@@ -115,11 +117,10 @@ BLOCK: Final = Parameter(
 STRICT: Final = Parameter("strict", "1 speaks only to peers that prove the key with the extension", _TUNNEL, Flag(), False)
 POOL: Final = Parameter(
     "pool",
-    "whether users share pool connections with a peer that can: `auto`, `single` or `mux`",
+    "`type` 0 and 2: whether users share pool connections; `auto` where the peer can, `single` never, `mux` or no session",
     _TUNNEL,
     Choice(PoolSharing),
     PoolSharing.AUTO,
-    offered=Offered((PoolSharing.AUTO, PoolSharing.SINGLE), "mux is not part of this version"),
 )
 WORKERS: Final = Parameter(
     "workers",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from nodepass.errors import ListenError
 from nodepass.log import ERROR
 from nodepass.net.address import Address, family_of, from_socket
+from nodepass.net.tcp_options import tune
 from nodepass.net.udp import enlarge_buffers
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def bind(ips: Iterable[str], port: int, kind: socket.SocketKind, sharing: Sharin
             if kind is socket.SOCK_STREAM:
                 if os.name == "posix":
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                tune(sock)
                 _bind(sock, ip, port, sharing)
                 sock.listen(BACKLOG)
             else:

@@ -109,6 +109,9 @@ class FrameHandler(Protocol):
     def on_data(self, stream_id: int, flags: int, length: int) -> Callable[[memoryview], None] | None:
         """A data frame begins: gives what takes its payload, in pieces that are valid during the call; None drops it."""
 
+    def on_whole_data(self, stream_id: int, flags: int, payload: memoryview) -> None:
+        """A data frame has come in one piece; its flags end nothing."""
+
     def on_data_end(self, stream_id: int, flags: int) -> None:
         """The payload is over; called where the flags say FIN or RST."""
 
@@ -154,16 +157,23 @@ class FrameReader:
             if len(self._part) < HEADER_SIZE:
                 return
             header, self._part = self._part, b""
-            self._begin(header, 0)
+            self._begin(*_unpack_from(header))
         while offset < size:
             if self._left:
                 offset += self._pass(data[offset : offset + self._left])
-            elif size - offset < HEADER_SIZE:
+                continue
+            begin = offset + HEADER_SIZE
+            if begin > size:
                 self._part = bytes(data[offset:])
                 return
+            version, kind, flags, stream_id, length = _unpack_from(data, offset)
+            offset = begin + length
+            if kind == DATA == version and length and offset <= size and flags <= ACK | SYN:
+                # As nearly all frames are: without a detour.
+                self._handler.on_whole_data(stream_id, flags, data[begin:offset])
             else:
-                self._begin(data, offset)
-                offset += HEADER_SIZE
+                self._begin(version, kind, flags, stream_id, length)
+                offset = begin
 
     def _pass(self, piece: memoryview) -> int:
         """Hand on part of a payload; its size."""
@@ -181,8 +191,7 @@ class FrameReader:
         if ending is not None:
             self._handler.on_data_end(*ending)
 
-    def _begin(self, data: bytes | memoryview, offset: int) -> None:
-        version, kind, flags, stream_id, length = _unpack_from(data, offset)
+    def _begin(self, version: int, kind: int, flags: int, stream_id: int, length: int) -> None:
         if version:
             raise FrameError(f"a frame of version {version}")
         if kind == DATA:

@@ -109,7 +109,7 @@ def test_a_client_of_another_make_is_understood() -> None:
     connection.set_psks(PSK)
     connection.set_as_initiator()
     connection.start_handshake()
-    message = connection.write_message(b'{"time": 1790000000, "features": ["seal", "mux", "pool-auth"]}')
+    message = connection.write_message(b'{"time": 1790000000, "features": ["seal", "levitation", "pool-auth"]}')
     server = ServerExtension(PSK)
     offer = server.receive(f"1 {base64.b64encode(message).decode()}")
     assert offer == Offer(1790000000.0, frozenset({Feature.SEAL, Feature.POOL_AUTH}), "", bytes(message[:32]))

@@ -11,8 +11,10 @@ from nodepass.errors import DialError
 from nodepass.log import WARN, Log
 from nodepass.net.address import Address
 from nodepass.net.certificates import CertificateSource, ClientTls, client_context, self_signed
+from nodepass.net.tcp_options import tune
 from nodepass.transport.base import Carriers, Dialer
 from nodepass.transport.http2 import Http2Acceptor, Http2Dialer
+from nodepass.transport.mux import MuxConnection
 from nodepass.transport.quic import QuicDialer, QuicListener
 from nodepass.transport.socket_link import Shared
 from nodepass.transport.tcp_link import TcpLink
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from nodepass.net.certificates import ServerCertificate
     from nodepass.transport.base import Carriers, Link
+    from nodepass.transport.mux import MuxLink
 
     Pair = Callable[[], Awaitable[tuple[Link, Link]]]
 
@@ -34,7 +37,7 @@ HTTP2_ALPN = ("h2",)
 HTTP2_CERTIFICATE = self_signed(HTTP2_ALPN)
 
 
-SHARED: list[Link | Carriers] = []
+SHARED: list[Link | Carriers | MuxConnection] = []
 """Connections that carry links, and outlive them for a while: `run` closes them at the end of a test."""
 
 
@@ -94,6 +97,8 @@ def connected_sockets() -> tuple[socket.socket, socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         near = socket.create_connection(listening.getsockname())
         far, _ = listening.accept()
+    for sock in (near, far):
+        tune(sock)
     return near, far
 
 
@@ -207,6 +212,50 @@ async def quic_pair() -> tuple[Link, Link]:
     return await opened(dialer), await accepted
 
 
+def mux_connection(
+    lower: Link,
+    *,
+    dialled: bool,
+    accepted: Callable[[MuxLink], None] | None = None,
+    ended: Callable[[MuxConnection], None] = lambda _: None,
+    departed: Callable[[MuxConnection], None] = lambda _: None,
+    interval: float = 3600,
+) -> MuxConnection:
+    """One end of a connection that users share, closed with the test; its owner does as it says, or nothing."""
+    connection = MuxConnection(
+        lower, dialled=dialled, accepted=accepted, ended=ended, departed=departed, interval=interval, log=Log(WARN)
+    )
+    SHARED.append(connection)
+    connection.begin(b"")
+    return connection
+
+
+async def share(near: Link, far: Link) -> tuple[Link, Link]:
+    """One stream over two joined links; the first opens it."""
+    accepted: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
+    mux_connection(far, dialled=False, accepted=accepted.set_result)
+    opening = mux_connection(near, dialled=True).open()
+    # The other end hears of a stream with the first that is said on it.
+    opening.write(b"!")
+    taken = await accepted
+    notes = attached(taken)
+    await notes.until(lambda: notes.data == b"!")
+    taken.pause_reading()
+    return opening, taken
+
+
+async def mux_pair() -> tuple[Link, Link]:
+    return await share(*await tcp_pair())
+
+
+async def mux_tls_pair() -> tuple[Link, Link]:
+    return await share(*await tls_pair())
+
+
+async def mux_ws_pair() -> tuple[Link, Link]:
+    return await share(*await ws_pair())
+
+
 PAIRS: dict[str, Pair] = {
     "tcp": tcp_pair,
     "tls": tls_pair,
@@ -214,4 +263,7 @@ PAIRS: dict[str, Pair] = {
     "ws": ws_pair,
     "wss": wss_pair,
     "http2": http2_pair,
+    "mux": mux_pair,
+    "mux over tls": mux_tls_pair,
+    "mux over ws": mux_ws_pair,
 }

@@ -7,7 +7,8 @@ What always holds:
   streams of the connection break. What concerns a stream that is over is ignored: it may have crossed our end of it.
 - A stream that is read slowly holds up itself only: its window closes, and the connection is read on.
 - Where nothing is heard on a connection for `SILENT_INTERVALS`, it is given up, although the control channel is well.
-- A connection that is closed takes and opens no more streams, and ends with the last of them.
+- A connection that is closed takes and opens no more streams, and ends with the last of them. It is read until the other end
+  has closed it, too: what came on a socket that is closed would have the system throw away what was sent last.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from nodepass.errors import FrameError, SilenceError
 from nodepass.log import WARN
 from nodepass.policy.receive_window import largest_of
 from nodepass.protocol.yamux import ACK, FIN, RST, SYN, FrameReader, GoAway, go_away, ping, pong, window_update
+from nodepass.transport.base import LINGER
 from nodepass.transport.mux.link import MuxLink
 from nodepass.transport.mux.sender import Sender
 
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 
 SILENT_INTERVALS: Final = 3
 """Intervals in which nothing is heard after which a connection is dead."""
+
+LAST_ID: Final = 2**32 - 1
+"""The largest number that a stream can have."""
 
 MOST_STREAMS: Final = 65536
 """Streams that a peer may have open at a time on one connection."""
@@ -94,6 +99,8 @@ class MuxConnection:
         link = MuxLink(self, self._next_id, opened_here=True)
         self._links[self._next_id] = link
         self._next_id += 2
+        if self._next_id > LAST_ID:
+            self.close()
         return link
 
     def close(self) -> None:
@@ -137,7 +144,8 @@ class MuxConnection:
         if not self._gone:
             self.sender.flush()
             self._end(None)
-            self.lower.close()
+            self._timer = self._loop.call_later(LINGER, self.lower.abort)
+            self.lower.write_eof()
 
     def _end(self, error: Exception | None) -> None:
         if self._gone:
@@ -203,6 +211,7 @@ class MuxConnection:
 
     def connection_lost(self, error: Exception | None) -> None:
         self._end(error or ConnectionResetError("the connection that carried it was closed"))
+        self._timer.cancel()
         self._departed(self)
 
     def pause_writing(self) -> None:
@@ -221,6 +230,14 @@ class MuxConnection:
             link = self._take(stream_id)
         link.expect(length)
         return link.received
+
+    def on_whole_data(self, stream_id: int, flags: int, payload: memoryview) -> None:
+        link = self._links.get(stream_id)
+        if link is None:
+            if not flags & SYN or not self._may_open(stream_id):
+                return
+            link = self._take(stream_id)
+        link.arrived(payload)
 
     def on_data_end(self, stream_id: int, flags: int) -> None:
         link = self._links.get(stream_id)
