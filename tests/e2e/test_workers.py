@@ -41,7 +41,10 @@ if TYPE_CHECKING:
 
     from tests.harness import NodePass, Tunnel
 
-SETUPS = ["single", "reverse client", "forward client"]
+MANY = "pool=single&min=64"
+"""Of the client of a server that is several processes: so many connections that each of those has some."""
+
+SETUPS = ["single", "reverse client", "forward client", "reverse server", "forward server"]
 """Which way users go, and which end is several processes."""
 
 MBIT = 125_000
@@ -69,7 +72,8 @@ def begin(np: Runner, setup: str, query: str = "") -> Stage:
     if flow == "single":
         tunnel = np.forwarder(query)
     else:
-        tunnel = np.tunnel(flow, server=query if end == "server" else "", client=query if end == "client" else "")
+        server, client = (f"strict=1&{query}", MANY) if end == "server" else ("", query)
+        tunnel = np.tunnel(flow, server=server, client=client)
     several = serving(tunnel.server if end == "server" else tunnel.client)
     return Stage(tunnel, several, tunnel.users if several is tunnel.ingress else tunnel.target)
 

@@ -19,7 +19,7 @@ from nodepass.config.kinds import (
     Path,
     SourceAddress,
 )
-from nodepass.config.parameter import Offered, Parameter, Row
+from nodepass.config.parameter import Parameter, Row
 from nodepass.config.values import (
     Balancing,
     Blocked,

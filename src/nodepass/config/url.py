@@ -18,7 +18,7 @@ from nodepass.config.endpoint import Endpoint, parse_endpoint
 from nodepass.config.parameter import ParameterValues
 from nodepass.config.query import decode_percent, split_query
 from nodepass.config.split import SplitUrl, split_url
-from nodepass.config.values import Mode, RunMode, Secret, TlsMode
+from nodepass.config.values import Mode, PoolTransport, RunMode, Secret, TlsMode
 from nodepass.errors import ConfigError
 
 Config: TypeAlias = ServerConfig | ClientConfig | MasterConfig
@@ -229,10 +229,13 @@ def _check_strict(config: ServerConfig | ClientConfig) -> None:
 
 def _check_workers(config: ServerConfig | ClientConfig) -> None:
     """Refuse what several processes do not do in this version."""
-    if config.workers != 1 and config.scheme is Mode.SERVER:
-        raise ConfigError(
-            "workers", str(config.workers), "expected 1: a server of several processes is not part of this version"
-        )
+    if config.workers == 1 or config.scheme is not Mode.SERVER:
+        return
+    workers = str(config.workers)
+    if not config.strict:
+        raise ConfigError("workers", workers, "needs strict=1 at a server: v1 clients are served by one process")
+    if config.type is PoolTransport.QUIC:
+        raise ConfigError("workers", workers, "expected 1 at a server with type=1, or another type")
 
 
 def _check_loop(config: TunnelConfig) -> None:

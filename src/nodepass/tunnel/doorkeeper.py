@@ -14,13 +14,12 @@ import asyncio
 from dataclasses import dataclass
 from http import HTTPStatus
 from time import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from nodepass.log import WARN
-from nodepass.policy.attempts import Attempts
-from nodepass.policy.once import Once
-from nodepass.protocol.extension import MOST_AGE, REPLAY_LIFETIME, ServerExtension, pre_shared_key
+from nodepass.protocol.extension import MOST_AGE, ServerExtension, pre_shared_key
 from nodepass.protocol.handshake import UNAUTHORIZED
+from nodepass.tunnel.memory import Attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,14 +28,11 @@ if TYPE_CHECKING:
     from nodepass.net.address import Address
     from nodepass.protocol.extension import Offer
     from nodepass.protocol.handshake import Verdict
+    from nodepass.tunnel.memory import Ruling
     from nodepass.tunnel.resources import Resources
 
-MOST_REMEMBERED: Final = 65536
-"""Handshakes that are remembered; only those who have the key can bring so many in the time."""
-
-FREE_FAILURES: Final = 20
-FAILURES_PER_SECOND: Final = 2.0
-"""Handshakes of one source that may fail: so many at once, so many a second from then on."""
+    Admit = Callable[["Proven | None"], None]
+    Refuse = Callable[[HTTPStatus, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,60 +53,66 @@ class Doorkeeper:
 
     Args:
         secret: the tunnel key.
-        resources: of the instance.
+        resources: of the instance; of its place, the memory of what has been tried.
     """
 
     def __init__(self, secret: Secret, resources: Resources) -> None:
         self._loop = asyncio.get_running_loop()
         self._secret = secret
         self._log = resources.log
-        self._attempts = Attempts(burst=FREE_FAILURES, per_second=FAILURES_PER_SECOND)
-        self._seen = Once(REPLAY_LIFETIME, MOST_REMEMBERED)
+        self._memory = resources.place.memory
         self._pre_shared_key: asyncio.Future[bytes] | None = None
 
-    def judge(
-        self,
-        remote: Address,
-        verdict: Verdict,
-        admit: Callable[[Proven | None], None],
-        refuse: Callable[[HTTPStatus, str], None],
-    ) -> None:
+    def judge(self, remote: Address, verdict: Verdict, admit: Admit, refuse: Refuse) -> None:
         """Call one of the two, perhaps later: with what the client has proved, None for a v1 client's token; or why not."""
-        wait = self._attempts.wait(remote.ip, self._loop.time())
+        wait = self._memory.wait(remote.ip, self._loop.time())
         if wait > 0:
-            self._log.seldom("attempts", WARN, "Handshakes from %s are refused: too many have failed", remote.ip)
-            refuse(HTTPStatus.TOO_MANY_REQUESTS, f"too many handshakes have failed: try again in {wait:.1f} s")
+            self._send_away(remote, wait, refuse)
         elif not verdict.accepted:
             self._refuse(remote, verdict, f"{verdict.status} {verdict.text}", refuse)
         elif not verdict.extension:
-            admit(None)
+            self._unless_waiting(remote, Attempt(remote.ip, False, b""), lambda _: admit(None), refuse)
         else:
             self._with_key(lambda key: self._judge(remote, key, verdict.extension, admit, refuse))
 
-    def _judge(
-        self,
-        remote: Address,
-        key: bytes,
-        header: str,
-        admit: Callable[[Proven | None], None],
-        refuse: Callable[[HTTPStatus, str], None],
-    ) -> None:
+    def _judge(self, remote: Address, key: bytes, header: str, admit: Admit, refuse: Refuse) -> None:
         extension = ServerExtension(key)
         offer = extension.receive(header)
         now = time()
         if offer is None:
             self._refuse(remote, UNAUTHORIZED, "it was made with another key", refuse)
-        elif abs(now - offer.time) > MOST_AGE:
+            return
+        if abs(now - offer.time) > MOST_AGE:
             off = f"its time is {abs(now - offer.time):.0f} s off this machine's: a wrong clock, or recorded"
             self._refuse(remote, UNAUTHORIZED, off, refuse)
-        elif not self._seen.take(offer.fresh, self._loop.time()):
-            self._refuse(remote, UNAUTHORIZED, "it has been used before: somebody has recorded it", refuse)
-        else:
-            admit(Proven(offer, extension))
+            return
 
-    def _refuse(self, remote: Address, verdict: Verdict, reason: str, refuse: Callable[[HTTPStatus, str], None]) -> None:
-        if verdict.status is HTTPStatus.UNAUTHORIZED:
-            self._attempts.failed(remote.ip, self._loop.time())
+        def ruled(ruling: Ruling) -> None:
+            if ruling.repeated:
+                self._tell(remote, UNAUTHORIZED, "it has been used before: somebody has recorded it", refuse)
+            else:
+                admit(Proven(offer, extension))
+
+        self._unless_waiting(remote, Attempt(remote.ip, False, offer.fresh), ruled, refuse)
+
+    def _refuse(self, remote: Address, verdict: Verdict, reason: str, refuse: Refuse) -> None:
+        attempt = Attempt(remote.ip, verdict.status is HTTPStatus.UNAUTHORIZED, b"")
+        self._unless_waiting(remote, attempt, lambda _: self._tell(remote, verdict, reason, refuse), refuse)
+
+    def _unless_waiting(self, remote: Address, attempt: Attempt, ruled: Callable[[Ruling], None], refuse: Refuse) -> None:
+        def heard(ruling: Ruling) -> None:
+            if ruling.wait > 0:
+                self._send_away(remote, ruling.wait, refuse)
+            else:
+                ruled(ruling)
+
+        self._memory.rule(attempt, self._loop.time(), heard)
+
+    def _send_away(self, remote: Address, wait: float, refuse: Refuse) -> None:
+        self._log.seldom("attempts", WARN, "Handshakes from %s are refused: too many have failed", remote.ip)
+        refuse(HTTPStatus.TOO_MANY_REQUESTS, f"too many handshakes have failed: try again in {wait:.1f} s")
+
+    def _tell(self, remote: Address, verdict: Verdict, reason: str, refuse: Refuse) -> None:
         self._log.seldom("handshake", WARN, "Handshake from %s refused: %s", remote, reason)
         refuse(verdict.status, verdict.text)
 

@@ -39,6 +39,8 @@ class Gate:
         newcomers: whoever has not shown yet who it is.
         admitted: called with each connection that has, and its session.
         resources: of the instance.
+        takes: where the server is several processes, whether the session of a proof is kept in another, which has been
+            asked about it then.
     """
 
     def __init__(
@@ -47,7 +49,9 @@ class Gate:
         newcomers: Newcomers[Newcomer],
         admitted: Callable[[Session, Link], None],
         resources: Resources,
+        takes: Callable[[Link, bytes], bool] | None = None,
     ) -> None:
+        self._takes = takes
         self._sessions = sessions
         self._newcomers = newcomers
         self._admitted = admitted
@@ -77,6 +81,8 @@ class Gate:
 
     def proof(self, link: Link, proof: bytes) -> None:
         """This came on a connection. What is longer is no proof: a client says no more before it has its ID."""
+        if self._takes is not None and self._takes(link, proof):
+            return
         session = self._sessions.known_by_id(session_of(proof))
         if session is not None and session.dialect.admits(proof):
             self._admitted(session, link)

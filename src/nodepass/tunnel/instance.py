@@ -332,6 +332,7 @@ class Instance(ABC, Generic[ConfigT]):
         try:
             async with asyncio.timeout(self._tunables.shutdown_timeout):
                 await meter.finished()
+                await self._resources.place.all_finished()
         except TimeoutError:
             if meter.sessions:
                 self._log.warning("Shutdown: %d sessions had not finished in time", meter.sessions)

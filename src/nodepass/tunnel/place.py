@@ -6,12 +6,21 @@ from typing import TYPE_CHECKING
 
 from nodepass.net.listen import bind
 from nodepass.policy.limits import Limits
+from nodepass.protocol.extension import new_session
+from nodepass.tunnel.memory import OwnMemory
 
 if TYPE_CHECKING:
     import socket
 
     from nodepass.config import RunMode
     from nodepass.net.certificates import PemPair
+    from nodepass.policy.newcomers import Newcomers
+    from nodepass.protocol.signals import Codec
+    from nodepass.tunnel.memory import Memory
+    from nodepass.tunnel.server import Server
+    from nodepass.tunnel.sessions import Sessions
+    from nodepass.tunnel.tunnel_port import Newcomer
+    from nodepass.tunnel.workers.company import Company
 
 
 class Place:
@@ -20,11 +29,16 @@ class Place:
     Attributes:
         limits: makes what limits the instance.
         pair: the certificate that all processes show; None where there is one process, which makes its own.
+        memory: of a server's handshakes.
     """
 
-    def __init__(self, limits: Limits | None = None, pair: PemPair | None = None) -> None:
+    is_shared = False
+    """Whether there are other processes."""
+
+    def __init__(self, limits: Limits | None = None, pair: PemPair | None = None, memory: Memory | None = None) -> None:
         self.limits = limits or Limits()
         self.pair = pair
+        self.memory: Memory = memory or OwnMemory()
 
     async def bind(self, ips: tuple[str, ...], port: int, kind: socket.SocketKind) -> list[socket.socket]:
         """Bind for this process; see `net.listen.bind`.
@@ -36,6 +50,26 @@ class Place:
 
     def release(self, ips: tuple[str, ...], port: int) -> None:
         """What was bound there, TCP and UDP, has been closed here."""
+
+    def name_session(self) -> bytes:
+        """Choose the name of a session that this process keeps."""
+        return new_session()
+
+    def keeps(self, sessions: int) -> None:
+        """This process keeps so many sessions of clients that prove themselves."""
+
+    @property
+    def kept_elsewhere(self) -> bool:
+        """Whether another process keeps any."""
+        return False
+
+    def join(self, member: Server, codec: Codec, sessions: Sessions, newcomers: Newcomers[Newcomer]) -> Company | None:
+        """Meet the other processes of a server, if there are any."""
+        del member, codec, sessions, newcomers
+        return None
+
+    async def all_finished(self) -> None:
+        """Nobody is in progress here any more: wait until that holds for all processes of the instance."""
 
     def settled(self, mode: RunMode, *, several: bool) -> None:
         """It is known which end the instance is, and whether it may be several processes: a v1 server takes one client."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from nodepass.protocol.launch import LaunchReader
 from nodepass.transport.mux import MuxLink
@@ -87,6 +87,16 @@ class UserPool(ABC):
         """It speaks or ends before it carries a user."""
 
 
+class PoolEnd(Protocol):
+    """What hears of a connection until it carries a user: a `UserPool`."""
+
+    def link_lost(self, pooled: PooledLink, /) -> None:
+        """See `UserPool`."""
+
+    def spoke_early(self, pooled: PooledLink, /) -> None:
+        """See `UserPool`."""
+
+
 class PooledLink:
     """A pool connection, or a stream of one, until it carries a user; meanwhile it is the link's receiver.
 
@@ -98,7 +108,7 @@ class PooledLink:
 
     __slots__ = ("_pool", "_reader", "early", "ended", "id", "link", "lost")
 
-    def __init__(self, pool: UserPool, connection_id: ConnectionId, link: Link, early: bytes) -> None:
+    def __init__(self, pool: PoolEnd, connection_id: ConnectionId, link: Link, early: bytes) -> None:
         self._pool = pool
         self.id = connection_id
         self.link = link

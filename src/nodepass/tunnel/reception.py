@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Final
 
 from nodepass.errors import SessionError
 from nodepass.log import WARN
-from nodepass.protocol.extension import Terms, new_session
+from nodepass.protocol.extension import Terms
 from nodepass.protocol.handshake import ServerHandshake
-from nodepass.tunnel.dialect import Dialect
+from nodepass.tunnel.dialect import MUX_NEEDS, Dialect
 from nodepass.tunnel.doorkeeper import Doorkeeper
 from nodepass.tunnel.sharing import granted, lacks
 from nodepass.tunnel.verification import Trust
@@ -75,6 +75,7 @@ class Reception:
         self._agreement = agreement
         self._begin = begin
         self._log = resources.log
+        self._place = resources.place
         self._doorkeeper = Doorkeeper(config.secret, resources)
 
     def make_handshake(self, upgrades: bool) -> ServerHandshake:
@@ -97,11 +98,14 @@ class Reception:
         agreement = self._agreement()
         certificate = self._certificate.current.fingerprint if self._certificate is not None else ""
         features = granted(self._config.pool, self._config.type, proven.offer.features)
-        terms = Terms(new_session(), features, agreement, certificate)
+        terms = Terms(self._place.name_session(), features, agreement, certificate)
         answer, keys = proven.extension.answer(terms)
         dialect = Dialect.extended(self._codec, keys, terms.features, proven.offer.client, proven.offer.refuses)
         if not dialect.proves:
             handshake.refuse(HTTPStatus.BAD_REQUEST, "the extension without pool-auth is not spoken here")
+            return
+        if self._place.is_shared and not features >= MUX_NEEDS:
+            handshake.refuse(HTTPStatus.BAD_REQUEST, "several processes here need more of the extension")
             return
         if lacks(self._config.pool, agreement, features):
             handshake.refuse(HTTPStatus.BAD_REQUEST, NO_SHARING)

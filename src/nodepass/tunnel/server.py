@@ -15,7 +15,6 @@ from nodepass.config import PoolTransport, RunMode, ServerConfig, Tunables, pars
 from nodepass.errors import ConfigError, ListenError, SessionError
 from nodepass.log import WARN
 from nodepass.net.certificates import certificate_source
-from nodepass.net.listen import bind
 from nodepass.protocol import conn_id
 from nodepass.protocol.agreement import Agreement, Flow
 from nodepass.protocol.signals import SignalCodec
@@ -33,16 +32,27 @@ from nodepass.tunnel.tunnel_port import TunnelPort, newcomers_of
 
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Callable
 
     from nodepass.net.address import Address
     from nodepass.net.certificates import CertificateSource
     from nodepass.policy.newcomers import Newcomers
+    from nodepass.protocol.signals import Action
     from nodepass.transport.base import Acceptor, Link
     from nodepass.transport.quic import QuicListener
     from nodepass.tunnel.dialect import Dialect
     from nodepass.tunnel.pooled import PooledLink, UserPool
+    from nodepass.tunnel.resources import Resources
+    from nodepass.tunnel.switchboard import Carrier
     from nodepass.tunnel.tunnel_port import Newcomer
     from nodepass.tunnel.verification import Trust
+    from nodepass.tunnel.workers.branch import Branch
+    from nodepass.tunnel.workers.company import Company
+    from nodepass.tunnel.workers.lender import Lender
+
+
+def _nothing() -> None:
+    """What is to be done for a port that is not bound."""
 
 
 class Server(Instance[ServerConfig], SessionOwner):
@@ -74,12 +84,14 @@ class Server(Instance[ServerConfig], SessionOwner):
         self._acceptor: Acceptor | None = None
         self._quic: QuicListener | None = None
         self._user_ports: UserPorts | None = None
-        self._sessions = Sessions()
+        self._sessions: Sessions
+        self._company: Company | None = None
         self._newcomers: Newcomers[Newcomer]
         self._reception: Reception
         self._gate: Gate
         self._switchboard: Switchboard
         self._egress: Egress | None = None
+        self._released: Callable[[], None] = _nothing
         self._closing: list[UserPool] = []
         """Those of sessions that this end has ended."""
 
@@ -89,12 +101,18 @@ class Server(Instance[ServerConfig], SessionOwner):
         self._warn_of_default_key()
         self._switchboard = Switchboard(self._resources)
         self._newcomers = newcomers_of(self._log)
-        self._gate = Gate(self._sessions, self._newcomers, self._pool_connection, self._resources)
-        self._certificate = certificate_source(self._tls, self.config.crt, self.config.key, alpn_of(self.config.type))
+        place = self._resources.place
+        self._sessions = Sessions(place)
+        self._company = place.join(self, self._codec, self._sessions, self._newcomers)
+        takes = None if self._company is None else self._company.takes
+        self._gate = Gate(self._sessions, self._newcomers, self.pool_connection, self._resources, takes)
+        self._certificate = certificate_source(
+            self._tls, self.config.crt, self.config.key, alpn_of(self.config.type), place.pair
+        )
         if self._certificate is None:
             self._log.warning("TLS is off: what passes between the two ends can be read on the way")
         else:
-            self._keep_current(self._certificate, self._announce)
+            self._keep_current(self._certificate, self._announce_to_all)
         self._reception = Reception(
             self.config,
             self._codec,
@@ -111,7 +129,11 @@ class Server(Instance[ServerConfig], SessionOwner):
         # What the run before still sends, nobody waits for any more.
         self._abort()
         self._switchboard = Switchboard(self._resources)  # the one before takes no more users
-        listening = bind(ips, tunnel.port, socket.SOCK_STREAM)
+        for lender in self._company.lenders if self._company is not None else ():
+            self._switchboard.add(lender)
+        place = self._resources.place
+        listening = await place.bind(ips, tunnel.port, socket.SOCK_STREAM)
+        self._released = lambda: place.release(ips, tunnel.port)
         self._acceptor = make_acceptor(self.config, self._gate.take, self._resources)
         self._tunnel_port = TunnelPort(
             listening,
@@ -124,11 +146,13 @@ class Server(Instance[ServerConfig], SessionOwner):
             self._reception.answer,
         )
         if self.config.type is PoolTransport.QUIC and self._certificate is not None:
-            datagrams = bind(ips, tunnel.port, socket.SOCK_DGRAM)
+            datagrams = await place.bind(ips, tunnel.port, socket.SOCK_DGRAM)
             self._quic = listen_for_quic(
                 datagrams, self.config, self._certificate, self._sessions.expected_from, self._gate.take, self._resources
             )
         await self._decide_flow()
+        reverse = self._flow is Flow.REVERSE
+        place.settled(RunMode.REVERSE_OR_SINGLE_END if reverse else RunMode.FORWARD_OR_DUAL_END, several=True)
         if self._flow is Flow.FORWARD and self._egress is None:
             self._egress = Egress(self.config, Targets(self.config, self._resources), self._resources)
         elif self._user_ports is not None:
@@ -163,6 +187,8 @@ class Server(Instance[ServerConfig], SessionOwner):
         if self._user_ports is not None:
             self._user_ports.close()
         self._switchboard.close()
+        self._released()
+        self._released = _nothing
         for session in self._sessions:
             session.drain()
 
@@ -204,20 +230,26 @@ class Server(Instance[ServerConfig], SessionOwner):
 
     # What comes in at the tunnel port.
 
-    def _pool_connection(self, session: Session, link: Link) -> None:
+    def pool_connection(self, session: Session, link: Link) -> None:
         """One has shown whose it is, and waits for its ID; the first of a session becomes its control channel."""
-        if not session.has_control:
-            previous = self._sessions.opened(session)
-            if previous is not None:
-                previous.end(SessionError("its client began another"))
-            link.vouch()
-            link.write(conn_id.to_bytes(conn_id.CONTROL))
-            session.start_control(link)
+        if session.needs_control:
+            self.control_came(session, link)
         elif session.pool.active < self.config.max:
             self._take_in(session, link)
         else:
             # Over QUIC, the signals that came with it have not been read yet, which may name one of those that are idle.
             asyncio.get_running_loop().call_soon(self._take_in, session, link)
+
+    def control_came(self, session: Session, link: Link) -> None:
+        """The first connection of a session is here, or what leads to it."""
+        previous = self._sessions.opened(session)
+        if previous is not None:
+            previous.end(SessionError("its client began another"))
+        if self._company is not None:
+            self._company.came(session)
+        link.vouch()
+        link.write(conn_id.to_bytes(conn_id.CONTROL))
+        session.start_control(link)
 
     def _take_in(self, session: Session, link: Link) -> None:
         if session.pool.active >= self.config.max:
@@ -238,10 +270,49 @@ class Server(Instance[ServerConfig], SessionOwner):
         self._sessions.add(session)
         self._switchboard.add(session)
 
-    def _announce(self, fingerprint: str) -> None:
+    def _announce_to_all(self, fingerprint: str) -> None:
+        """Another certificate is about to be shown by this process."""
+        self.announce(fingerprint)
+        if self._company is not None:
+            self._company.shows(fingerprint)
+
+    @property
+    def resources(self) -> Resources:
+        """Of the instance."""
+        return self._resources
+
+    # What other processes of the server ask; see `workers.company.Member`.
+
+    @property
+    def egress(self) -> Egress | None:
+        """What dials targets; None where users come in here."""
+        return self._egress
+
+    def announce(self, fingerprint: str) -> None:
         """Another certificate is about to be shown."""
         for session in self._sessions:
             session.announce_certificate(fingerprint)
+
+    def add_branch(self, branch: Branch) -> None:
+        """A session has begun that another process keeps."""
+        self._sessions.add_branch(branch)
+        self._switchboard.add(branch)
+
+    def lend(self, action: Action) -> tuple[Carrier, PooledLink] | None:
+        """Give a connection of this process for a user of another one."""
+        return self._switchboard.lend(action)
+
+    def lender_came(self, lender: Lender) -> None:
+        """There is another process."""
+        self._switchboard.add(lender)
+
+    def lender_gone(self, lender: Lender) -> None:
+        """It is there no more."""
+        self._switchboard.remove(lender)
+
+    def waiting_served(self) -> None:
+        """Another process may have got a connection: serve those who wait."""
+        self._switchboard.serve_waiting()
 
     # What sessions tell.
 
@@ -260,6 +331,8 @@ class Server(Instance[ServerConfig], SessionOwner):
     def session_ready(self, session: Session) -> None:
         self._log.info("Session with %s is ready", session.peer)
         self._is_connected.set()
+        if self._company is not None:
+            self._company.ready(session)
         self._switchboard.serve_waiting()
 
     def session_has_room(self, session: Session) -> None:
@@ -271,6 +344,8 @@ class Server(Instance[ServerConfig], SessionOwner):
     def session_ended(self, session: Session, reason: SessionError) -> None:
         self._switchboard.remove(session)
         self._sessions.remove(session)
+        if self._company is not None:
+            self._company.over(session, reason)
         if not any(other.ready for other in self._sessions):
             self._is_connected.clear()
         if not self._stopping.is_set():

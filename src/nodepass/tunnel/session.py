@@ -81,6 +81,9 @@ class Session:
         resources: of the instance.
     """
 
+    lent = False
+    """Whether its connections are another process's; see `workers.lender`."""
+
     def __init__(
         self,
         peer: Address,
@@ -97,6 +100,7 @@ class Session:
         self._owner = owner
         self._resources = resources
         self._control: Control | None = None
+        self._expects_control = False
         self.peer = peer
         self.dialect = dialect
         self.pool = self._make_pool(dials=dials)
@@ -129,11 +133,25 @@ class Session:
         return self._control is not None
 
     @property
+    def needs_control(self) -> bool:
+        """Whether its next connection is to be the control channel."""
+        return self._control is None and not self._expects_control
+
+    @property
+    def can_launch(self) -> bool:
+        """Whether users can be sent on the way, as far as the control channel is concerned."""
+        return self._control is not None and not self._control.congested
+
+    @property
     def ping(self) -> float:
         """Seconds the peer took to answer the last ping."""
         return self._control.ping if self._control is not None else 0.0
 
     # The life of a session.
+
+    def expect_control(self) -> None:
+        """The first connection has come to another process; it will be led here."""
+        self._expects_control = True
 
     def start_control(self, link: Link, early: bytes = b"") -> None:
         """The first connection has been assigned: it is the control channel."""
@@ -193,15 +211,19 @@ class Session:
 
     def launch(self, action: Action, remote: Address) -> tuple[PooledLink, bytes] | None:
         """Send a user on the way: an idle connection, and what must be said on it first; None where there is none now."""
-        if not self.ready or self._control is None or self._control.congested or action in self.dialect.refuses:
-            return None
-        pooled = self.pool.incoming_get()
+        pooled = self.lend(action)
         if pooled is None:
             return None
         if self.dialect.inband:
             return pooled, encode_launch(action, str(remote))
-        self._control.send(Signal(action, remote=str(remote), id=pooled.id))
+        self._send(Signal(action, remote=str(remote), id=pooled.id))
         return pooled, b""
+
+    def lend(self, action: Action) -> PooledLink | None:
+        """Give an idle connection for a user, on which nothing has been said; None where there is none now."""
+        if not self.ready or not self.can_launch or action in self.dialect.refuses:
+            return None
+        return self.pool.incoming_get()
 
     def datagrams(self, pooled: PooledLink) -> LinkEnd:
         """The datagrams of a user on its connection."""

@@ -15,14 +15,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from nodepass.tunnel.place import Place
     from nodepass.tunnel.session import Session
 
 
 class Sessions:
     """All of one server."""
 
-    def __init__(self) -> None:
+    def __init__(self, place: Place) -> None:
+        self._place = place
         self._by_id: dict[bytes, Session] = {}
+        self._branches: set[Session] = set()
+        """Sessions that another process keeps."""
         self._by_client: dict[str, Session] = {}
         self._by_address: dict[str, Session] = {}
         self._begun_at: Counter[str] = Counter()
@@ -30,7 +34,11 @@ class Sessions:
         """Addresses of v1 sessions where a client that proves itself has shown up as well."""
 
     def __iter__(self) -> Iterator[Session]:
-        return iter((*self._by_id.values(), *self._by_address.values()))
+        return iter((*self._by_id.values(), *self._by_address.values(), *self._branches))
+
+    def add_branch(self, branch: Session) -> None:
+        """A session begins that another process keeps."""
+        self._branches.add(branch)
 
     def add(self, session: Session) -> None:
         """A session begins."""
@@ -41,6 +49,7 @@ class Sessions:
                 self.share(session.peer.ip)
             return
         self._by_id[dialect.keys.session] = session
+        self._place.keeps(len(self._by_id))
         self._begun_at[session.peer.ip] += 1
         self.share(session.peer.ip)
 
@@ -53,14 +62,22 @@ class Sessions:
         self._by_client[client] = session
         return previous
 
+    def forget_client(self, client: str) -> Session | None:
+        """A client has opened the first connection of a session that another process keeps; gives the one it had here."""
+        return self._by_client.pop(client, None)
+
     def remove(self, session: Session) -> None:
         """A session has ended; it may have been removed before."""
+        if session in self._branches:
+            self._branches.discard(session)
+            return
         ip, dialect = session.peer.ip, session.dialect
         if dialect.keys is None or not dialect.proves:
             if self._by_address.get(ip) is session:
                 del self._by_address[ip]
                 self._shared.discard(ip)
         elif self._by_id.pop(dialect.keys.session, None) is not None:
+            self._place.keeps(len(self._by_id))
             self._begun_at[ip] -= 1
             if not self._begun_at[ip]:
                 del self._begun_at[ip]
@@ -82,7 +99,7 @@ class Sessions:
     @property
     def prove_themselves(self) -> bool:
         """Whether there are sessions whose connections may come from anywhere."""
-        return bool(self._by_id)
+        return bool(self._by_id) or self._place.kept_elsewhere
 
     def share(self, ip: str) -> None:
         """A client that proves itself has shown up at the address of a v1 client."""

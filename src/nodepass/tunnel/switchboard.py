@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from nodepass.errors import TunnelError
 from nodepass.protocol.signals import Action
@@ -20,14 +20,58 @@ from nodepass.tunnel.upstream import NOTHING_FAILED, Failure, Way
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from nodepass.errors import SessionError
     from nodepass.net.address import Address
     from nodepass.relay.datagram_ends import DatagramEnd
+    from nodepass.relay.link_ends import LinkEnd
+    from nodepass.tunnel.dialect import Dialect
     from nodepass.tunnel.pooled import PooledLink
     from nodepass.tunnel.resources import Resources
-    from nodepass.tunnel.session import Session
     from nodepass.tunnel.upstream import Relay
 
-    Deliver = Callable[[PooledLink, bytes, Session], None]
+    Deliver = Callable[[PooledLink, bytes, "Carrier"], None]
+
+
+class Carrier(Protocol):
+    """What carries users: a `Session`, or a process that lends what it has (`workers.lender`)."""
+
+    @property
+    def lent(self) -> bool:
+        """Whether it is the latter."""
+
+    @property
+    def relays(self) -> set[Relay]:
+        """The users that it carries."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """What is spoken."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it carries users now."""
+
+    @property
+    def has_control(self) -> bool:
+        """See `Session`."""
+
+    @property
+    def fell_silent(self) -> bool:
+        """See `Session`."""
+
+    @property
+    def ended(self) -> asyncio.Future[SessionError]:
+        """See `Session`."""
+
+    def launch(self, action: Action, remote: Address) -> tuple[PooledLink, bytes] | None:
+        """See `Session`."""
+
+    def lend(self, action: Action) -> PooledLink | None:
+        """See `Session`."""
+
+    def datagrams(self, pooled: PooledLink) -> LinkEnd:
+        """See `Session`."""
+
 
 NO_TARGET: Final = "no other end of the tunnel reaches a target"
 
@@ -50,7 +94,7 @@ class Switchboard:
     def __init__(self, resources: Resources) -> None:
         self._loop = asyncio.get_running_loop()
         self._tunables = resources.tunables
-        self._sessions: dict[Session, int] = {}
+        self._sessions: dict[Carrier, int] = {}
         """Each with the number of the last user that it was given."""
         self._users = 0
         self._waiting: dict[Action, deque[_Waiting]] = {Action.TCP: deque(), Action.UDP: deque()}
@@ -61,11 +105,11 @@ class Switchboard:
 
     # Sessions.
 
-    def add(self, session: Session) -> None:
+    def add(self, session: Carrier) -> None:
         """A session has begun; it need not be ready."""
         self._sessions[session] = 0
 
-    def remove(self, session: Session) -> None:
+    def remove(self, session: Carrier) -> None:
         """A session has ended. Whoever hoped for that one alone need not wait on."""
         self._sessions.pop(session, None)
         self._turn_away_all(self._all_refuse, NO_TARGET)
@@ -78,6 +122,14 @@ class Switchboard:
         for waiting in self._waiting.values():
             while waiting and self._serve(waiting[0]):
                 waiting.popleft()
+
+    def lend(self, action: Action) -> tuple[Carrier, PooledLink] | None:
+        """Give a connection for a user of another process, of the session that carries the fewest."""
+        for session in sorted(self._sessions, key=lambda session: len(session.relays)):
+            pooled = session.lend(action)
+            if pooled is not None:
+                return session, pooled
+        return None
 
     def close(self) -> None:
         """Turn away all who wait, and who come from now on."""
@@ -97,7 +149,7 @@ class Switchboard:
     ) -> None:
         """See `Upstream`."""
 
-        def deliver(pooled: PooledLink, launch: bytes, session: Session) -> None:
+        def deliver(pooled: PooledLink, launch: bytes, session: Carrier) -> None:
             if not session.dialect.confirms:
                 pooled.link.write(launch)
                 launch = b""
@@ -110,7 +162,7 @@ class Switchboard:
     ) -> None:
         """See `Upstream`."""
 
-        def deliver(pooled: PooledLink, launch: bytes, session: Session) -> None:
+        def deliver(pooled: PooledLink, launch: bytes, session: Carrier) -> None:
             pooled.link.write(launch)
             opened(session.datagrams(pooled), session.relays)
 
@@ -132,11 +184,13 @@ class Switchboard:
                 self._timer = self._loop.call_later(self._tunables.pool_get_timeout, self._turn_away)
 
     def _serve(self, user: _Waiting) -> bool:
-        sessions: Iterable[Session] = self._sessions
+        sessions: Iterable[Carrier] = self._sessions
         if len(self._sessions) > 1:
             used, avoid = self._sessions, user.avoid
-            # Where they carry the same number, the one that was used longest ago.
-            sessions = sorted(used, key=lambda session: (session in avoid, len(session.relays), used[session]))
+            # Where they carry the same number, the one that was used longest ago. What is another's costs more.
+            sessions = sorted(
+                used, key=lambda session: (session in avoid, session.lent, len(session.relays), used[session])
+            )
         for session in sessions:
             refused = user.avoid.get(session) is Failure.REFUSED
             launched = None if refused else session.launch(user.action, user.remote)
@@ -149,7 +203,7 @@ class Switchboard:
 
     def _all_refuse(self, user: _Waiting) -> bool:
         """Whether no session that is alive would take this user to a target."""
-        alive = [session for session in self._sessions if not session.ended.done()]
+        alive = [each for each in self._sessions if not each.ended.done() and (each.ready or not each.lent)]
         return bool(alive) and all(
             user.action in session.dialect.refuses or user.avoid.get(session) is Failure.REFUSED for session in alive
         )
@@ -179,6 +233,6 @@ class Switchboard:
             user.failed(TunnelError(reason))
 
     def _reason(self) -> str:
-        if not self._sessions:
+        if all(session.lent and not session.ready for session in self._sessions):
             return "no peer is connected"
         return f"no pool connection within {self._tunables.pool_get_timeout:g} s"

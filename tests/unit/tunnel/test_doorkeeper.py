@@ -13,7 +13,8 @@ from nodepass.net.address import Address
 from nodepass.protocol.extension import MOST_AGE, ClientExtension, pre_shared_key
 from nodepass.protocol.handshake import ClientHandshake, ServerHandshake, Verdict, bearer_token
 from nodepass.tunnel import doorkeeper
-from nodepass.tunnel.doorkeeper import FAILURES_PER_SECOND, FREE_FAILURES, Doorkeeper, Proven
+from nodepass.tunnel.doorkeeper import Doorkeeper, Proven
+from nodepass.tunnel.memory import FAILURES_PER_SECOND, FREE_FAILURES
 from tests.unit.relay.fakes import Lines
 from tests.unit.tunnel.peers import CLIENT, KEY, resources, server_config
 

@@ -12,6 +12,7 @@ from nodepass.net.address import Address
 from nodepass.protocol.session_keys import POOL_PROOF_SIZE
 from nodepass.tunnel import gate
 from nodepass.tunnel.gate import Gate
+from nodepass.tunnel.place import Place
 from nodepass.tunnel.sessions import Sessions
 from nodepass.tunnel.tunnel_port import newcomers_of
 from tests.unit.protocol.chunks import every_byte
@@ -31,7 +32,7 @@ class Scene:
 
     def __init__(self, *members: FakeSession, most: int = 100, timeout: float = 60.0) -> None:
         self.lines = Lines()
-        self.sessions = Sessions()
+        self.sessions = Sessions(Place())
         self.newcomers = newcomers_of(self.lines.log, most)
         self.admitted: list[tuple[Session, Link]] = []
         self.came = asyncio.Event()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nodepass.tunnel.place import Place
 from nodepass.tunnel.sessions import Sessions
 from tests.unit.tunnel.peers import CLIENT, FakeSession, as_session, extended_session, v1_session
 
@@ -9,7 +10,7 @@ HERE, THERE = "192.0.2.1", "192.0.2.2"
 
 
 def holding(*members: FakeSession) -> Sessions:
-    sessions = Sessions()
+    sessions = Sessions(Place())
     for member in members:
         sessions.add(as_session(member))
     return sessions

@@ -42,6 +42,8 @@ class Figure(IntEnum):
     TCP_SENT = 8
     UDP_RECEIVED = 9
     UDP_SENT = 10
+    KEPT = 11
+    """Sessions that a server's child keeps."""
 
 
 STAY: Final = (Figure.MODE, Figure.TCP_RECEIVED, Figure.TCP_SENT, Figure.UDP_RECEIVED, Figure.UDP_SENT)

@@ -9,23 +9,51 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
 from nodepass.errors import ListenError
 from nodepass.net.certificates import PemPair
+from nodepass.policy.sources import source_of
+from nodepass.tunnel.memory import Ruling
 from nodepass.tunnel.place import Place
 from nodepass.tunnel.workers.cells import TOTALS, Figure, SharedLimits
 from nodepass.tunnel.workers.channel import Channel
-from nodepass.tunnel.workers.messages import Bind, Bound, Progress, Release, Settled, Stop
+from nodepass.tunnel.workers.company import Company
+from nodepass.tunnel.workers.messages import (
+    Bind,
+    Bound,
+    Finished,
+    Judge,
+    Judged,
+    Progress,
+    Release,
+    Settled,
+    Sibling,
+    Stop,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nodepass.config import RunMode
+    from nodepass.policy.newcomers import Newcomers
+    from nodepass.protocol.signals import Codec
     from nodepass.tunnel.instance import Instance
+    from nodepass.tunnel.memory import Attempt
+    from nodepass.tunnel.server import Server
+    from nodepass.tunnel.sessions import Sessions
+    from nodepass.tunnel.tunnel_port import Newcomer
     from nodepass.tunnel.workers.cells import Cells
     from nodepass.tunnel.workers.messages import Message, Start
 
 TELL_INTERVAL: Final = 0.25
 """Seconds between figures: what a process that is killed has carried since the last ones is not counted."""
+
+BYTE: Final = 256
+
+MOST_WAITING: Final = 4096
+"""Sources that are known to have to wait; of more, the parent is asked."""
 
 ORPHANED: Final = 1
 """Exit code of a process whose parent has gone."""
@@ -40,16 +68,23 @@ class WorkerPlace(Place):
         cells: of the instance.
     """
 
+    is_shared = True
+
     def __init__(self, start: Start, control: socket.socket, cells: Cells) -> None:
         pair = PemPair(start.chain.encode(), start.private_key.encode()) if start.chain else None
-        super().__init__(SharedLimits(cells, start.index), pair)
+        super().__init__(SharedLimits(cells, start.index), pair, ParentsMemory(self._ask_to_judge))
         self._loop = asyncio.get_running_loop()
+        self._count = start.count
         self._index = start.index
         self._cells = cells
         self._before = {figure: cells.get(figure, start.index) for figure in TOTALS}
         self._channel = Channel(control, self._received, _end_at_once)
         self._questions: dict[int, asyncio.Future[list[int]]] = {}
+        self._judging: dict[int, Callable[[Ruling], None]] = {}
         self._asked = 0
+        self._company: Company | None = None
+        self._server: Server | None = None
+        self._all_finished = asyncio.Event()
         self._progress = Progress(ready=False, connected=False)
         self.stopping = asyncio.Event()
         """Set once the parent has said that it is time to end."""
@@ -66,6 +101,30 @@ class WorkerPlace(Place):
 
     def release(self, ips: tuple[str, ...], port: int) -> None:
         self._channel.send(Release(ips, port))
+
+    def name_session(self) -> bytes:
+        *first, last = super().name_session()
+        # The last byte tells whose it is.
+        last = last - last % self._count + self._index
+        return bytes((*first, last if last < BYTE else last - self._count))
+
+    def keeps(self, sessions: int) -> None:
+        self._cells.set(Figure.KEPT, self._index, sessions)
+
+    @property
+    def kept_elsewhere(self) -> bool:
+        return any(self._cells.of_all(Figure.KEPT))
+
+    def join(self, member: Server, codec: Codec, sessions: Sessions, newcomers: Newcomers[Newcomer]) -> Company:
+        self._server = member
+        company = self._company = Company(
+            self._index, self._count, self._cells, member, codec, sessions, newcomers, member.resources
+        )
+        return company
+
+    async def all_finished(self) -> None:
+        self._channel.send(Finished())
+        await self._all_finished.wait()
 
     def settled(self, mode: RunMode, *, several: bool) -> None:
         self._channel.send(Settled(mode.value, several))
@@ -91,6 +150,8 @@ class WorkerPlace(Place):
             (Figure.UDP_SENT, before[Figure.UDP_SENT] + stats.udp_sent),
         ):
             self._cells.set(figure, index, value)
+        if self._server is not None:
+            self._server.waiting_served()
         progress = Progress(instance.is_ready, instance.is_connected)
         if progress != self._progress:
             self._progress = progress
@@ -101,6 +162,24 @@ class WorkerPlace(Place):
             self.stopping.set()
         elif isinstance(message, Bound):
             self._bound(message, descriptors)
+        elif isinstance(message, Finished):
+            self._all_finished.set()
+        elif isinstance(message, Judged):
+            self._judging.pop(message.number)(Ruling(message.wait, message.repeated))
+        elif isinstance(message, Sibling):
+            self._met(message.index, socket.socket(fileno=descriptors[0]))
+
+    def _met(self, index: int, sock: socket.socket) -> None:
+        """There is another child. A client knows none of the others."""
+        if self._company is None:
+            sock.close()
+        else:
+            self._company.add(index, sock)
+
+    def _ask_to_judge(self, attempt: Attempt, ruled: Callable[[Ruling], None]) -> None:
+        self._asked += 1
+        self._judging[self._asked] = ruled
+        self._channel.send(Judge(self._asked, attempt.ip, attempt.failed, attempt.fresh.hex()))
 
     def _bound(self, answer: Bound, descriptors: list[int]) -> None:
         question = self._questions.get(answer.number)
@@ -112,6 +191,38 @@ class WorkerPlace(Place):
             question.set_exception(ListenError(answer.reason))
         else:
             question.set_result(descriptors)
+
+
+class ParentsMemory:
+    """The memory of all processes, which is the parent's: it rules in the order in which it is asked.
+
+    Who has to wait is known here from the last ruling on, so that waiting costs the others nothing.
+
+    Args:
+        ask: asks the parent.
+    """
+
+    def __init__(self, ask: Callable[[Attempt, Callable[[Ruling], None]], None]) -> None:
+        self._ask = ask
+        self._waiting: OrderedDict[str | bytes, float] = OrderedDict()
+
+    def wait(self, ip: str, now: float) -> float:
+        """See `Memory`."""
+        return max(self._waiting.get(source_of(ip), now) - now, 0.0)
+
+    def rule(self, attempt: Attempt, now: float, ruled: Callable[[Ruling], None]) -> None:
+        """See `Memory`."""
+
+        def heard(ruling: Ruling) -> None:
+            source = source_of(attempt.ip)
+            if ruling.wait > 0:
+                self._waiting[source] = now + ruling.wait
+                self._waiting.move_to_end(source)
+                if len(self._waiting) > MOST_WAITING:
+                    self._waiting.popitem(last=False)
+            ruled(ruling)
+
+        self._ask(attempt, heard)
 
 
 def _end_at_once() -> None:

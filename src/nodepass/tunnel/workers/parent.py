@@ -7,8 +7,9 @@ What always holds:
 - A child that ends is started again, in the place of the one before; the others go on. One that fails again and again waits
   NP_SERVICE_COOLDOWN, as an instance does.
 - No child outlives the parent: when its socket ends, however the parent did, a child ends.
-- A client begins with one child: whether there may be others is known when that has met the server, since a v1 server
-  takes one client from an address.
+- There is one child first. What the URL leaves open (`mode=0`) it decides for all; and whether there may be others a client
+  knows only when it has met the server, since a v1 server takes one client from an address.
+- What a server remembers of handshakes is here, so that it holds for all children, and no longer than for one.
 - All children show one certificate, and hold to one limit of slots and of the rate.
 """
 
@@ -28,10 +29,23 @@ from nodepass.log import ERROR, Log
 from nodepass.net.certificates import PemPair, from_files, self_signed_pair
 from nodepass.net.tasks import Tasks
 from nodepass.protocol.checkpoint import CheckPoint
+from nodepass.tunnel.memory import Attempt, OwnMemory
 from nodepass.tunnel.transports import tls_of
 from nodepass.tunnel.workers.cells import Cells, Figure
 from nodepass.tunnel.workers.channel import Channel
-from nodepass.tunnel.workers.messages import Bind, Bound, Progress, Release, Settled, Start, Stop
+from nodepass.tunnel.workers.messages import (
+    Bind,
+    Bound,
+    Finished,
+    Judge,
+    Judged,
+    Progress,
+    Release,
+    Settled,
+    Sibling,
+    Start,
+    Stop,
+)
 from nodepass.tunnel.workers.sockets import SharedSockets
 
 if TYPE_CHECKING:
@@ -39,6 +53,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
     from nodepass.config import ClientConfig, Tunables
+    from nodepass.tunnel.memory import Ruling
     from nodepass.tunnel.workers.messages import Message
 
 MODULE: Final = "nodepass.worker"
@@ -65,6 +80,8 @@ class Child:
         self.progress = Progress(ready=False, connected=False)
         self.wanted = asyncio.Event()
         """Whether it is to run."""
+        self.finished = False
+        """Whether it is to end, and carries nobody any more."""
 
 
 class Workers:
@@ -98,6 +115,7 @@ class Workers:
         self._held = tuple(held)
         self._pair: PemPair | None = None
         self._cells = Cells.make(count)
+        self._memory = OwnMemory()
         self._sockets = SharedSockets()
         self._children = [Child(index) for index in range(count)]
         self._tasks = Tasks(self._log)
@@ -118,11 +136,7 @@ class Workers:
         self._log.info(
             "%s starts %d processes: %s", self.title, len(self._children), to_url(self.config, with_secret=False)
         )
-        first, *others = self._children
-        first.wanted.set()
-        if isinstance(self.config, ServerConfig):
-            for child in others:
-                child.wanted.set()
+        self._children[0].wanted.set()
         self._keepers = [self._tasks.start(self._keep(child), f"worker {child.index}") for child in self._children]
         self._tasks.start(self._report(), "report")
 
@@ -231,15 +245,27 @@ class Workers:
             raise
         child.channel = Channel(ours, lambda message, _: self._received(child, message), lambda: None)
         _say(child, self._start_of(child), (os.dup(self._cells.descriptor),))
+        self._introduce(child)
         if self._stopping.is_set():
             _say(child, Stop())
         self._log.info("Process %d of %d is %d", child.index + 1, len(self._children), child.process.pid)
         code = await child.process.wait()
         child.process = None
         child.channel.close()
+        child.channel = None
+        child.finished = False
         self._cells.forget(child.index)
         self._progressed(child, Progress(ready=False, connected=False))
+        self._end_all_if_finished()
         return code
+
+    def _introduce(self, child: Child) -> None:
+        """Connect a child with each of the others."""
+        for other in self._children:
+            if other is not child and other.channel is not None:
+                one, two = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                _say(child, Sibling(other.index), (one.detach(),))
+                _say(other, Sibling(child.index), (two.detach(),))
 
     def _start_of(self, child: Child) -> Start:
         pair = self._pair
@@ -269,6 +295,11 @@ class Workers:
             self._sockets.release(child.index, message.ips, message.port)
         elif isinstance(message, Settled):
             self._settle(child, message)
+        elif isinstance(message, Judge):
+            self._judge(child, message)
+        elif isinstance(message, Finished):
+            child.finished = True
+            self._end_all_if_finished()
         elif isinstance(message, Progress):
             self._progressed(child, message)
 
@@ -296,9 +327,26 @@ class Workers:
                 self._sockets.release_all(other.index)
                 _say(other, Stop())
 
+    def _judge(self, child: Child, question: Judge) -> None:
+        """Handshakes come to any child, and are remembered here for all."""
+
+        def ruled(ruling: Ruling) -> None:
+            _say(child, Judged(question.number, ruling.wait, ruling.repeated))
+
+        attempt = Attempt(question.ip, question.failed, bytes.fromhex(question.fresh))
+        self._memory.rule(attempt, asyncio.get_running_loop().time(), ruled)
+
+    def _end_all_if_finished(self) -> None:
+        """Users of one child may be carried by another: all end when the last has finished; one alone need not wait."""
+        running = [child for child in self._children if child.channel is not None]
+        all_finished = all(child.finished for child in running)
+        for child in running:
+            if all_finished or (child.finished and not self._stopping.is_set()):
+                _say(child, Finished())
+
     def _progressed(self, child: Child, progress: Progress) -> None:
-        if progress.connected and not child.progress.connected:
-            others = sum(other.progress.connected for other in self._children)
+        if progress.ready and not child.progress.ready:
+            others = sum(other.progress.ready for other in self._children)
             self._log.info("Process %d of %d serves, with %d others", child.index + 1, len(self._children), others)
         child.progress = progress
         for event, reached in (

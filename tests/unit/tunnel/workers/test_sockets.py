@@ -26,6 +26,7 @@ def test_whoever_is_there_already_is_in_the_way(kind: socket.SocketKind) -> None
     shared, there = SharedSockets(), where(kind)
     with socket.socket(socket.AF_INET, kind) as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(kind is socket.SOCK_STREAM))
         taken.bind(("127.0.0.1", there[1]))
         if kind is socket.SOCK_STREAM:
             taken.listen()
