@@ -125,6 +125,9 @@ class Company:
 
     def ready(self, session: Session) -> None:
         """A session carries users."""
+        if isinstance(session, Branch):
+            return
+        self._resources.log.debug("Process %d keeps the session with %s", self._index + 1, session.peer)
         name = _name_of(session)
         self._tell(self._branched.get(name, ()), Begun(name.hex()))
 
@@ -249,6 +252,7 @@ class Company:
             self._resources.log.seldom("pair", WARN, "No connection to another process: %s", error.strerror)
             link.abort()
             return
+        self._resources.log.debug("Process %d leads %s to process %d", self._index + 1, link.remote, keeper + 1)
         link.vouch()
         self._channels[keeper].send(Control(session), [far.detach()])
         splice(link, TcpLink(near, self._resources.shared, link.remote), self._controls)
