@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import ssl
+import struct
 import threading
 import time
 from contextlib import ExitStack, suppress
@@ -18,22 +19,28 @@ import pytest
 
 from nodepass.config import PoolTransport, TlsMode
 from nodepass.protocol.agreement import Agreement, Flow
-from nodepass.protocol.handshake import ServerHandshake
+from nodepass.protocol.extension import ClientExtension, pre_shared_key
+from nodepass.protocol.handshake import ClientHandshake, ServerHandshake
+from nodepass.tunnel.memory import FAILURES_PER_SECOND, FREE_FAILURES
 from tests.harness import (
     KEY,
     Echo,
     Master,
     Recorder,
     Runner,
+    TcpTarget,
     UdpEcho,
     connect,
     echoed,
     free_port,
     read_all,
+    read_exactly,
     turned_away,
     udp_socket,
     wait_tcp,
 )
+from tests.harness.raw import ID_SIZE
+from tests.harness.stranger import forged
 from tests.harness.workers import COUNT, QUERY, Users, carries, gone, kill, pids, serving
 
 if TYPE_CHECKING:
@@ -274,6 +281,124 @@ def test_files_that_are_no_good_are_told_at_once(np: Runner) -> None:
     np.forgive(process)
     assert process.wait() == 2
     assert process.stderr == ["nodepass: crt=/none: cannot be read: No such file or directory"]
+
+
+@pytest.mark.every_transport
+def test_users_go_through_another_process_where_theirs_has_no_connection(np: Runner) -> None:
+    if np.transport is PoolTransport.QUIC:
+        pytest.skip("a server of several processes has no QUIC")
+    tunnel = np.tunnel(server=f"strict=1&{QUERY}", client="pool=single&min=1")
+    serving(tunnel.server)
+    with Echo(tunnel.target), UdpEcho(tunnel.target), Users(tunnel.users) as users, ExitStack() as stack:
+        # There is one connection that is idle, at one of them; users come to all.
+        users.until_all_carry(tunnel.server, tunnel.users)
+        assert users.alive() == len(users.all)
+        for _ in range(4 * COUNT):
+            user = stack.enter_context(udp_socket(tunnel.users))
+            for size in (1, 1000, 0, 1400):
+                user.send(bytes(size))
+                assert len(user.recv(2000)) == size
+        total = len(users.all) * len(b"hello" + b"still here")
+        tunnel.server.checkpoint(having=rf"TCPS={len(users.all)}\|.*TCPRX={total}\|TCPTX={total}\|")
+
+
+class Breaks(TcpTarget):
+    """Answers, and breaks the connection instead of ending it."""
+
+    def serve(self, sock: socket.socket) -> None:
+        sock.recv(100)
+        sock.sendall(b"half of it")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def test_a_break_is_no_end_through_another_process_either(np: Runner) -> None:
+    tunnel = np.tunnel(server=f"strict=1&{QUERY}", client="pool=single&min=1")
+    serving(tunnel.server)
+    with Breaks(tunnel.target):
+        for _ in range(4 * COUNT):
+            with connect(tunnel.users) as user:
+                user.sendall(b"go on")
+                with pytest.raises(ConnectionResetError):
+                    read_all(user)
+
+
+def test_a_client_shares_few_connections_and_all_processes_serve(np: Runner) -> None:
+    tunnel = np.tunnel(server=f"strict=1&{QUERY}", client="pool=mux")
+    serving(tunnel.server)
+    with Echo(tunnel.target), Users(tunnel.users) as users:
+        users.until_all_carry(tunnel.server, tunnel.users)
+        assert users.alive() == len(users.all)
+
+
+REPLAYS = 12
+
+
+def test_a_recorded_handshake_or_proof_is_worth_nothing_at_any_process(np: Runner) -> None:
+    port = free_port()
+    server = np.run(f"server://{KEY}@127.0.0.1:{port}/127.0.0.1:{free_port()}?mode=1&strict=1&{QUERY}")
+    serving(server)
+    extension = ClientExtension(pre_shared_key(KEY), "f" * 16)
+    handshake = ClientHandshake("none", extension=extension.header(time.time()))
+    answers = [say(port, handshake.request()) for _ in range(REPLAYS)]
+    assert [answer.split()[1] for answer in answers] == [b"200"] + [b"401"] * (REPLAYS - 1)
+    answer = handshake.receive(answers[0])
+    assert answer is not None
+    terms, keys = extension.conclude(answer.extension)
+    assert terms.workers == COUNT
+    with ExitStack() as stack:
+        given = []
+        for counter in range(1, REPLAYS):
+            fresh = stack.enter_context(connect(port))
+            fresh.sendall(keys.proof(counter))
+            given.append(read_exactly(fresh, ID_SIZE))
+            # The same again, at whatever process it comes to.
+            for _ in range(3):
+                assert say(port, keys.proof(counter)) == b""
+        assert given[0] == bytes(ID_SIZE)
+        assert len(set(given)) == len(given)
+    assert say(port, forged(terms.session)) == b""
+
+
+def say(port: int, data: bytes) -> bytes:
+    """Say this on a connection of its own; what comes back until its end, however it ends."""
+    with connect(port) as sock:
+        sock.sendall(data)
+        try:
+            return read_all(sock)
+        except ConnectionResetError:
+            return b""
+
+
+def test_guesses_are_counted_for_all(np: Runner) -> None:
+    port = free_port()
+    server = np.run(f"server://{KEY}@127.0.0.1:{port}/127.0.0.1:{free_port()}?mode=1&strict=1&{QUERY}")
+    serving(server)
+    begun = time.monotonic()
+    request = ClientHandshake("none", "0" * 64).request()
+    told = [say(port, request).split()[1] for _ in range(3 * COUNT * FREE_FAILURES)]
+    took = time.monotonic() - begun
+    assert set(told) == {b"401", b"429"}
+    assert told.count(b"401") <= FREE_FAILURES + FAILURES_PER_SECOND * took + 1
+
+
+@pytest.mark.parametrize(
+    ("query", "message"), [("type=0", "needs strict=1"), ("strict=1&type=1", "expected 1 at a server")]
+)
+def test_a_server_says_what_several_processes_do_not_do(np: Runner, query: str, message: str) -> None:
+    process = np.run(f"server://{KEY}@127.0.0.1:{free_port()}/127.0.0.1:{free_port()}?{QUERY}&{query}")
+    np.forgive(process)
+    assert process.wait() == 2
+    assert process.stderr[0].startswith(f"nodepass: workers={COUNT}: {message}")
+
+
+def test_several_processes_at_both_ends(np: Runner) -> None:
+    tunnel = np.tunnel(server=f"strict=1&tls=1&{QUERY}", client=QUERY)
+    serving(tunnel.server)
+    serving(tunnel.client)
+    with Echo(tunnel.target), Users(tunnel.users) as users:
+        users.until_all_carry(tunnel.server, tunnel.users)
+        users.until_all_carry(tunnel.client, tunnel.target)
+        assert users.alive() == len(users.all)
 
 
 class VersionOne:

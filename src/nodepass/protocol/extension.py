@@ -53,6 +53,9 @@ MOST_AGE: Final = 60.0
 REPLAY_LIFETIME: Final = 2 * MOST_AGE
 """Seconds for which a server remembers an offer: the client's clock may have been ahead."""
 
+MOST_WORKERS: Final = 64
+"""Processes that a server tells of."""
+
 TEXT_LIMIT: Final = 4096
 """Longest header or answer, in characters."""
 
@@ -137,12 +140,15 @@ class Terms:
         features: what both have.
         agreement: what the clear answer says, too, where anybody could have changed it.
         fingerprint: of the server's certificate now, as `signals.fingerprint` writes it; empty without TLS.
+        workers: processes that the server is. Each connection comes to one of them, so a client that has few of them, each
+            for many users, does well to have more.
     """
 
     session: bytes
     features: frozenset[Feature]
     agreement: Agreement
     fingerprint: str
+    workers: int = 1
 
 
 class ClientExtension:
@@ -237,6 +243,8 @@ class ServerExtension:
             **terms.agreement.members(),
             "fingerprint": terms.fingerprint,
         }
+        if terms.workers > 1:
+            payload["workers"] = terms.workers
         text = _to_text(self._handshake.write_message(_to_json(payload)))
         return text, SessionKeys(terms.session, self._handshake)
 
@@ -287,4 +295,8 @@ def _read_terms(members: dict[str, object]) -> Terms:
         raise HandshakeError("the server's extension has no list of features")
     if not isinstance(fingerprint, str) or (fingerprint and not is_fingerprint(fingerprint)):
         raise HandshakeError("the server's extension has no fingerprint that is one")
-    return Terms(bytes.fromhex(session), features, Agreement.from_members(members), fingerprint)
+    workers = members.get("workers")
+    # bool is an int to Python. What makes no sense is left aside: it is a hint.
+    if not isinstance(workers, int) or isinstance(workers, bool) or not 1 <= workers <= MOST_WORKERS:
+        workers = 1
+    return Terms(bytes.fromhex(session), features, Agreement.from_members(members), fingerprint, workers)

@@ -146,12 +146,12 @@ class Client(Forwarder, SessionOwner):
         tunables = self._tunables
         least, most = self.config.min, agreement.max
         if dialect.shares:
-            least = most = min(CARRIERS, least, most)
+            least = most = min(CARRIERS * meeting.server_workers, least, most)
         scaling = PoolScaling(least, most, tunables.min_pool_interval, tunables.max_pool_interval)
         # That of the session before may still be sending what is left, which nobody waits for any more.
         self._abort()
         self._credentials = Credentials(meeting)
-        dialer = self._dialer = make_dialer(agreement, self.config, meeting.server, self._resources)
+        dialer = self._dialer = make_dialer(agreement, self.config, meeting.server, self._resources, meeting.server_workers)
         self._filler = Filler(
             session.pool, scaling, dialer, self._resources, self._credentials.show, self._identified, self._distrust
         )

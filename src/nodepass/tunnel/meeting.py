@@ -59,6 +59,11 @@ class Meeting:
     terms: Terms | None = None
     keys: SessionKeys | None = None
 
+    @property
+    def server_workers(self) -> int:
+        """How many processes the server is, as far as it tells."""
+        return 1 if self.terms is None else self.terms.workers
+
 
 class Introduction:
     """How one client introduces itself to its server, again and again.

@@ -32,8 +32,8 @@ class Place:
         memory: of a server's handshakes.
     """
 
-    is_shared = False
-    """Whether there are other processes."""
+    workers = 1
+    """How many processes there are."""
 
     def __init__(self, limits: Limits | None = None, pair: PemPair | None = None, memory: Memory | None = None) -> None:
         self.limits = limits or Limits()

@@ -98,13 +98,13 @@ class Reception:
         agreement = self._agreement()
         certificate = self._certificate.current.fingerprint if self._certificate is not None else ""
         features = granted(self._config.pool, self._config.type, proven.offer.features)
-        terms = Terms(self._place.name_session(), features, agreement, certificate)
+        terms = Terms(self._place.name_session(), features, agreement, certificate, self._place.workers)
         answer, keys = proven.extension.answer(terms)
         dialect = Dialect.extended(self._codec, keys, terms.features, proven.offer.client, proven.offer.refuses)
         if not dialect.proves:
             handshake.refuse(HTTPStatus.BAD_REQUEST, "the extension without pool-auth is not spoken here")
             return
-        if self._place.is_shared and not features >= MUX_NEEDS:
+        if self._place.workers > 1 and not features >= MUX_NEEDS:
             handshake.refuse(HTTPStatus.BAD_REQUEST, "several processes here need more of the extension")
             return
         if lacks(self._config.pool, agreement, features):

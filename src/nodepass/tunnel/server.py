@@ -29,6 +29,7 @@ from nodepass.tunnel.switchboard import Switchboard
 from nodepass.tunnel.targets import Targets
 from nodepass.tunnel.transports import alpn_of, listen_for_quic, make_acceptor, tls_of
 from nodepass.tunnel.tunnel_port import TunnelPort, newcomers_of
+from nodepass.tunnel.workers.lender import splice
 
 if TYPE_CHECKING:
     import logging
@@ -298,9 +299,13 @@ class Server(Instance[ServerConfig], SessionOwner):
         self._sessions.add_branch(branch)
         self._switchboard.add(branch)
 
-    def lend(self, action: Action) -> tuple[Carrier, PooledLink] | None:
-        """Give a connection of this process for a user of another one."""
-        return self._switchboard.lend(action)
+    def lend(self, action: Action, link: Link) -> None:
+        """Join what leads to a user of another process to a connection of this one, now or when there is one."""
+
+        def deliver(pooled: PooledLink, _: bytes, session: Carrier) -> None:
+            splice(link, pooled.link, session.relays, pooled.early)
+
+        self._switchboard.lend(action, link.remote, deliver, lambda _: link.abort())
 
     def lender_came(self, lender: Lender) -> None:
         """There is another process."""

@@ -58,8 +58,10 @@ def alpn_of(transport: PoolTransport) -> tuple[str, ...]:
 # The client's side.
 
 
-def make_dialer(agreement: Agreement, config: ClientConfig, server: Address, resources: Resources) -> Dialer:
-    """What opens the pool connections that were agreed on."""
+def make_dialer(
+    agreement: Agreement, config: ClientConfig, server: Address, resources: Resources, workers: int = 1
+) -> Dialer:
+    """What opens the pool connections that were agreed on, to a server of so many processes."""
     transport = PoolTransport(agreement.type)
     tls = _client_tls(transport, tls_of(transport, TlsMode(agreement.tls)), config)
     tunables = resources.tunables
@@ -77,7 +79,7 @@ def make_dialer(agreement: Agreement, config: ClientConfig, server: Address, res
     if transport is PoolTransport.HTTP2:
         from nodepass.transport.http2 import Http2Dialer  # noqa: PLC0415
 
-        return Http2Dialer(below, config.server_name, resources.log)
+        return Http2Dialer(below, config.server_name, resources.log, workers)
     return below
 
 

@@ -57,10 +57,12 @@ class Http2Dialer(Dialer):
         below: opens TLS connections.
         authority: whom the requests name.
         log: where to tell of a server that does not behave.
+        workers: processes that the server is, which each are to have connections.
     """
 
-    def __init__(self, below: Dialer, authority: str, log: Log) -> None:
+    def __init__(self, below: Dialer, authority: str, log: Log, workers: int = 1) -> None:
         self._below = below
+        self._spread, self._few = max(SPREAD // workers, 1), FEW * workers
         self._headers = [(":method", "POST"), (":scheme", "https"), (":authority", authority), (":path", "/stream")]
         self._log = log
         self._carriers: set[_Carrier] = set()
@@ -103,7 +105,7 @@ class Http2Dialer(Dialer):
         """The connection for the next stream: the one with the fewest, or a new one; None where there must be no more."""
         usable = [carrier for carrier in self._carriers if not carrier.closing]
         best = min(usable, key=lambda carrier: (carrier.full, carrier.load), default=None)
-        if best is not None and not best.full and (best.load < SPREAD or len(usable) >= FEW):
+        if best is not None and not best.full and (best.load < self._spread or len(usable) >= self._few):
             return best
         if len(self._carriers) < MOST_CONNECTIONS:
             best = _Carrier(self._below, self._headers, self._log, self._ended)

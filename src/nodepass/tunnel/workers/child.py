@@ -68,13 +68,11 @@ class WorkerPlace(Place):
         cells: of the instance.
     """
 
-    is_shared = True
-
     def __init__(self, start: Start, control: socket.socket, cells: Cells) -> None:
         pair = PemPair(start.chain.encode(), start.private_key.encode()) if start.chain else None
         super().__init__(SharedLimits(cells, start.index), pair, ParentsMemory(self._ask_to_judge))
         self._loop = asyncio.get_running_loop()
-        self._count = start.count
+        self.workers = start.count
         self._index = start.index
         self._cells = cells
         self._before = {figure: cells.get(figure, start.index) for figure in TOTALS}
@@ -105,8 +103,8 @@ class WorkerPlace(Place):
     def name_session(self) -> bytes:
         *first, last = super().name_session()
         # The last byte tells whose it is.
-        last = last - last % self._count + self._index
-        return bytes((*first, last if last < BYTE else last - self._count))
+        last = last - last % self.workers + self._index
+        return bytes((*first, last if last < BYTE else last - self.workers))
 
     def keeps(self, sessions: int) -> None:
         self._cells.set(Figure.KEPT, self._index, sessions)
@@ -118,7 +116,7 @@ class WorkerPlace(Place):
     def join(self, member: Server, codec: Codec, sessions: Sessions, newcomers: Newcomers[Newcomer]) -> Company:
         self._server = member
         company = self._company = Company(
-            self._index, self._count, self._cells, member, codec, sessions, newcomers, member.resources
+            self._index, self.workers, self._cells, member, codec, sessions, newcomers, member.resources
         )
         return company
 

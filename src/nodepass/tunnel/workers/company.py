@@ -268,12 +268,7 @@ class Company:
 
     def _lend(self, message: Borrow, descriptors: list[int]) -> None:
         link = TcpLink(socket.socket(fileno=descriptors[0]), self._resources.shared, Address(message.ip, message.port))
-        lent = self._member.lend(Action(message.action))
-        if lent is None:
-            link.abort()
-        else:
-            session, pooled = lent
-            splice(link, pooled.link, session.relays, pooled.early)
+        self._member.lend(Action(message.action), link)
 
     def _decided(self, number: int) -> None:
         asking = self._asking.pop(number, None)

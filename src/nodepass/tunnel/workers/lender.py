@@ -2,8 +2,8 @@
 
 To the switchboard a `Lender` is one more session, asked last. What it gives is one end of a connection inside the machine;
 the other end goes to the process that lends, which joins it to a connection of its own pool and looks at nothing. So the
-user, its slot, its rate and its figures stay where it came to. A process that turns out to have none breaks its end, and
-the user is sent another way, as it is when a session fails.
+user, its slot, its rate and its figures stay where it came to. Where the process that lends turns out to have none, the
+user waits there; if there is none in time that end breaks, and the user is sent another way, as when a session fails.
 """
 
 from __future__ import annotations
