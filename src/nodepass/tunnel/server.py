@@ -29,7 +29,6 @@ from nodepass.tunnel.switchboard import Switchboard
 from nodepass.tunnel.targets import Targets
 from nodepass.tunnel.transports import alpn_of, listen_for_quic, make_acceptor, tls_of
 from nodepass.tunnel.tunnel_port import TunnelPort, newcomers_of
-from nodepass.tunnel.workers.lender import splice
 
 if TYPE_CHECKING:
     import logging
@@ -38,18 +37,15 @@ if TYPE_CHECKING:
     from nodepass.net.address import Address
     from nodepass.net.certificates import CertificateSource
     from nodepass.policy.newcomers import Newcomers
-    from nodepass.protocol.signals import Action
     from nodepass.transport.base import Acceptor, Link
     from nodepass.transport.quic import QuicListener
     from nodepass.tunnel.dialect import Dialect
     from nodepass.tunnel.pooled import PooledLink, UserPool
     from nodepass.tunnel.resources import Resources
-    from nodepass.tunnel.switchboard import Carrier
     from nodepass.tunnel.tunnel_port import Newcomer
     from nodepass.tunnel.verification import Trust
     from nodepass.tunnel.workers.branch import Branch
     from nodepass.tunnel.workers.company import Company
-    from nodepass.tunnel.workers.lender import Lender
 
 
 def _nothing() -> None:
@@ -100,11 +96,11 @@ class Server(Instance[ServerConfig], SessionOwner):
 
     def _prepare(self) -> None:
         self._warn_of_default_key()
-        self._switchboard = Switchboard(self._resources)
         self._newcomers = newcomers_of(self._log)
         place = self._resources.place
         self._sessions = Sessions(place)
         self._company = place.join(self, self._codec, self._sessions, self._newcomers)
+        self._switchboard = self._make_switchboard()
         takes = None if self._company is None else self._company.takes
         self._gate = Gate(self._sessions, self._newcomers, self.pool_connection, self._resources, takes)
         self._certificate = certificate_source(
@@ -129,9 +125,7 @@ class Server(Instance[ServerConfig], SessionOwner):
         ips = await addresses_to_bind(tunnel, self._resources)
         # What the run before still sends, nobody waits for any more.
         self._abort()
-        self._switchboard = Switchboard(self._resources)  # the one before takes no more users
-        for lender in self._company.lenders if self._company is not None else ():
-            self._switchboard.add(lender)
+        self._switchboard = self._make_switchboard()  # the one before takes no more users
         place = self._resources.place
         listening = await place.bind(ips, tunnel.port, socket.SOCK_STREAM)
         self._released = lambda: place.release(ips, tunnel.port)
@@ -161,6 +155,14 @@ class Server(Instance[ServerConfig], SessionOwner):
         self._log.info("Listening on %s, flow %s: waiting for clients", tunnel, self._agreement().flow.value)
         self._is_ready.set()
         await asyncio.Event().wait()
+
+    def _make_switchboard(self) -> Switchboard:
+        if self._company is None:
+            return Switchboard(self._resources)
+        switchboard = Switchboard(self._resources, self._company.users_wait)
+        for lender in self._company.lenders:
+            switchboard.add(lender)
+        return switchboard
 
     async def _decide_flow(self) -> None:
         """Bind the target address, if users are to come in here; with `mode=0` that decides whether they do."""
@@ -299,25 +301,10 @@ class Server(Instance[ServerConfig], SessionOwner):
         self._sessions.add_branch(branch)
         self._switchboard.add(branch)
 
-    def lend(self, action: Action, link: Link) -> None:
-        """Join what leads to a user of another process to a connection of this one, now or when there is one."""
-
-        def deliver(pooled: PooledLink, _: bytes, session: Carrier) -> None:
-            splice(link, pooled.link, session.relays, pooled.early)
-
-        self._switchboard.lend(action, link.remote, deliver, lambda _: link.abort())
-
-    def lender_came(self, lender: Lender) -> None:
-        """There is another process."""
-        self._switchboard.add(lender)
-
-    def lender_gone(self, lender: Lender) -> None:
-        """It is there no more."""
-        self._switchboard.remove(lender)
-
-    def waiting_served(self) -> None:
-        """Another process may have got a connection: serve those who wait."""
-        self._switchboard.serve_waiting()
+    @property
+    def switchboard(self) -> Switchboard:
+        """Where users wait for connections."""
+        return self._switchboard
 
     # What sessions tell.
 

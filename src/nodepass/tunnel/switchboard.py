@@ -86,14 +86,18 @@ class _Waiting:
     failed: Callable[[Exception], None]
     avoid: Mapping[object, Failure]
     since: float
-    borrows: bool = False
-    """Whether it came to another process, which says on the connection what there is to be said."""
 
 
 class Switchboard:
-    """The upstream of an ingress whose targets are at the other end of a tunnel."""
+    """The upstream of an ingress whose targets are at the other end of a tunnel.
 
-    def __init__(self, resources: Resources) -> None:
+    Args:
+        resources: of the instance.
+        waits: called when a user has begun to wait.
+    """
+
+    def __init__(self, resources: Resources, waits: Callable[[], None] = lambda: None) -> None:
+        self._waits = waits
         self._loop = asyncio.get_running_loop()
         self._tunables = resources.tunables
         self._sessions: dict[Carrier, int] = {}
@@ -124,6 +128,20 @@ class Switchboard:
         for waiting in self._waiting.values():
             while waiting and self._serve(waiting[0]):
                 waiting.popleft()
+
+    def waiting(self, action: Action) -> int:
+        """How many users wait for a connection."""
+        return len(self._waiting[action]) + sum(user.action is action for user in self._failed)
+
+    def lend(self, action: Action) -> tuple[Carrier, PooledLink] | None:
+        """Give a connection for a user of another process, of the session that carries the fewest; not while users wait."""
+        if any(self._waiting.values()) or self._closed:
+            return None
+        for session in sorted(self._sessions, key=lambda session: len(session.relays)):
+            pooled = session.lend(action)
+            if pooled is not None:
+                return session, pooled
+        return None
 
     def close(self) -> None:
         """Turn away all who wait, and who come from now on."""
@@ -162,16 +180,6 @@ class Switchboard:
 
         self._open(_Waiting(Action.UDP, remote, deliver, failed, NOTHING_FAILED, self._loop.time()))
 
-    def lend(
-        self,
-        action: Action,
-        remote: Address,
-        deliver: Callable[[PooledLink, bytes, Carrier], None],
-        failed: Callable[[Exception], None],
-    ) -> None:
-        """Deliver a connection for a user of another process, to whom nothing has been said on it."""
-        self._open(_Waiting(action, remote, deliver, failed, NOTHING_FAILED, self._loop.time(), borrows=True))
-
     def _open(self, user: _Waiting) -> None:
         waiting = self._waiting[user.action]
         if self._closed:
@@ -186,6 +194,7 @@ class Switchboard:
             (self._failed if user.avoid else waiting).append(user)
             if self._timer is None:
                 self._timer = self._loop.call_later(self._tunables.pool_get_timeout, self._turn_away)
+            self._waits()
 
     def _serve(self, user: _Waiting) -> bool:
         sessions: Iterable[Carrier] = self._sessions
@@ -197,21 +206,13 @@ class Switchboard:
             )
         for session in sessions:
             refused = user.avoid.get(session) is Failure.REFUSED
-            if not refused and self._launch(user, session):
+            launched = None if refused else session.launch(user.action, user.remote)
+            if launched is not None:
                 self._users += 1
                 self._sessions[session] = self._users
+                user.deliver(*launched, session)
                 return True
         return False
-
-    def _launch(self, user: _Waiting, session: Carrier) -> bool:
-        if user.borrows:
-            lent = session.lend(user.action)
-            launched = None if lent is None else (lent, b"")
-        else:
-            launched = session.launch(user.action, user.remote)
-        if launched is not None:
-            user.deliver(*launched, session)
-        return launched is not None
 
     def _all_refuse(self, user: _Waiting) -> bool:
         """Whether no session that is alive would take this user to a target."""

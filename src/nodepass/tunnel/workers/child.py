@@ -81,7 +81,6 @@ class WorkerPlace(Place):
         self._judging: dict[int, Callable[[Ruling], None]] = {}
         self._asked = 0
         self._company: Company | None = None
-        self._server: Server | None = None
         self._all_finished = asyncio.Event()
         self._progress = Progress(ready=False, connected=False)
         self.stopping = asyncio.Event()
@@ -114,7 +113,6 @@ class WorkerPlace(Place):
         return any(self._cells.of_all(Figure.KEPT))
 
     def join(self, member: Server, codec: Codec, sessions: Sessions, newcomers: Newcomers[Newcomer]) -> Company:
-        self._server = member
         company = self._company = Company(
             self._index, self.workers, self._cells, member, codec, sessions, newcomers, member.resources
         )
@@ -148,8 +146,8 @@ class WorkerPlace(Place):
             (Figure.UDP_SENT, before[Figure.UDP_SENT] + stats.udp_sent),
         ):
             self._cells.set(figure, index, value)
-        if self._server is not None:
-            self._server.waiting_served()
+        if self._company is not None:
+            self._company.time_passes()
         progress = Progress(instance.is_ready, instance.is_connected)
         if progress != self._progress:
             self._progress = progress

@@ -30,8 +30,8 @@ from nodepass.transport.tcp_link import TcpLink
 from nodepass.tunnel.dialect import Dialect
 from nodepass.tunnel.workers.branch import Branch
 from nodepass.tunnel.workers.channel import Channel
-from nodepass.tunnel.workers.lender import Lender, splice
-from nodepass.tunnel.workers.messages import Ask, Begun, Borrow, Came, Control, Over, Role, Shows, Told
+from nodepass.tunnel.workers.loans import Lender, Loans, lend, splice
+from nodepass.tunnel.workers.messages import Ask, Begun, Borrow, Came, Control, Lent, Over, Role, Shows, Told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +83,7 @@ class Company:
         self._newcomers = newcomers
         self._resources = resources
         self._channels: dict[int, Channel] = {}
-        self._lenders: dict[int, Lender] = {}
+        self._loans = Loans(resources)
         self._branches: dict[bytes, Branch] = {}
         self._asking: dict[int, _Asking] = {}
         self._asked = 0
@@ -94,7 +94,15 @@ class Company:
     @property
     def lenders(self) -> tuple[Lender, ...]:
         """Those who may have a connection for a user where this process has none."""
-        return tuple(self._lenders.values())
+        return tuple(self._loans.lenders.values())
+
+    def users_wait(self) -> None:
+        """Some have begun to wait for a connection."""
+        self._loans.wanted(self._member.switchboard)
+
+    def time_passes(self) -> None:
+        """Some may still wait."""
+        self._loans.try_again(self._member.switchboard)
 
     def add(self, index: int, sock: socket.socket) -> None:
         """Another process runs, and this is the socket to it."""
@@ -103,8 +111,8 @@ class Company:
             self._received(index, message, descriptors)
 
         channel = self._channels[index] = Channel(sock, received, lambda: self._lost(index))
-        lender = self._lenders[index] = Lender(index, channel, self._cells, self._codec, self._resources)
-        self._member.lender_came(lender)
+        lender = self._loans.lenders[index] = Lender(index, channel, self._cells, self._codec, self._resources)
+        self._member.switchboard.add(lender)
 
     # What this process tells the others.
 
@@ -164,7 +172,9 @@ class Company:
         elif isinstance(message, Control):
             self._control(message, descriptors)
         elif isinstance(message, Borrow):
-            self._lend(message, descriptors)
+            lend(message, self._member.switchboard, self._channels[index], self._resources)
+        elif isinstance(message, Lent):
+            self._loans.answered(message, descriptors, self._member.switchboard)
         elif isinstance(message, Begun | Over):
             self._follow(message)
         elif isinstance(message, Came):
@@ -266,10 +276,6 @@ class Company:
         link = TcpLink(socket.socket(fileno=descriptors[0]), self._resources.shared, session.peer)
         self._member.control_came(session, link)
 
-    def _lend(self, message: Borrow, descriptors: list[int]) -> None:
-        link = TcpLink(socket.socket(fileno=descriptors[0]), self._resources.shared, Address(message.ip, message.port))
-        self._member.lend(Action(message.action), link)
-
     def _decided(self, number: int) -> None:
         asking = self._asking.pop(number, None)
         if asking is not None:
@@ -278,9 +284,7 @@ class Company:
     def _lost(self, index: int) -> None:
         """A process has ended."""
         del self._channels[index]
-        lender = self._lenders.pop(index)
-        lender.end()
-        self._member.lender_gone(lender)
+        self._loans.lost(index, self._member.switchboard)
         for branch in tuple(self._branches.values()):
             if branch.keeper == index:
                 branch.end(SessionError("the process that kept it has ended"))

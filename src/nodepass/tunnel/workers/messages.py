@@ -243,18 +243,24 @@ class Shows:
 
 @dataclass(frozen=True, slots=True)
 class Borrow:
-    """From a server's child that has no way for a user: one is wanted, to be joined to the end that comes along.
+    """From a server's child that has no connection for a user: is there one?
 
     Args:
+        number: of the question.
         action: what it is to carry.
-        ip: of the user.
-        port: of the user.
     """
 
     kind: ClassVar[str] = "borrow"
+    number: int
     action: str
-    ip: str
-    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """To that child: an end of what leads to such a connection, or nothing."""
+
+    kind: ClassVar[str] = "lent"
+    number: int
 
 
 class Role(StrEnum):
@@ -285,6 +291,7 @@ Message: TypeAlias = (
     | Came
     | Shows
     | Borrow
+    | Lent
 )
 
 _MESSAGES: Final = {message.kind: message for message in get_args(Message)}
