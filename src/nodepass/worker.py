@@ -17,7 +17,8 @@ from nodepass.log import EVENT
 from nodepass.runner import instance_of, run
 from nodepass.tunnel.workers.cells import Cells
 from nodepass.tunnel.workers.child import ORPHANED, WorkerPlace
-from nodepass.tunnel.workers.messages import LARGEST_PACKET, Start, decode
+from nodepass.tunnel.workers.messages import Start
+from nodepass.tunnel.workers.packets import LARGEST_PACKET, decode
 
 if TYPE_CHECKING:
     from typing import Any

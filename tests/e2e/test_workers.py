@@ -41,7 +41,7 @@ from tests.harness import (
 )
 from tests.harness.raw import ID_SIZE
 from tests.harness.stranger import forged
-from tests.harness.workers import COUNT, QUERY, Users, carries, gone, kill, pids, serving
+from tests.harness.workers import COUNT, QUERY, Users, carries, dies_with, gone, kill, pids, serving
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,9 +106,9 @@ def test_all_processes_serve_and_one_that_is_killed_comes_back(np: Runner, setup
     with Echo(stage.tunnel.target), Users(stage.tunnel.users) as users:
         users.until_all_carry(stage.several, stage.port)
         place = expendable(stage.several)
-        lost = carries(pids(stage.several)[place], stage.port)
+        lost = dies_with(stage.several, place, stage.port)
         since = kill(stage.several, place)
-        assert users.alive() == len(users.all) - lost
+        assert len(users.all) - users.alive() in lost
         serving(stage.several, since=since)
         users.until_all_carry(stage.several, stage.port)
         for _ in range(4 * COUNT):
@@ -131,9 +131,10 @@ def test_one_line_has_the_figures_of_all(np: Runner, setup: str) -> None:
         stage.several.checkpoint(having=rf"TCPS={len(users.all)}\|UDPS={2 * COUNT}\|{figures}")
         # They go on where a process starts again, and what it carried is not in progress any more.
         place = expendable(stage.several)
-        lost = carries(pids(stage.several)[place], stage.port)
+        lost = dies_with(stage.several, place, stage.port)
         serving(stage.several, since=kill(stage.several, place))
-        stage.several.checkpoint(having=rf"TCPS={len(users.all) - lost}\|.*{figures}")
+        left = "|".join(str(len(users.all) - each) for each in lost)
+        stage.several.checkpoint(having=rf"TCPS=({left})\|.*{figures}")
     assert stage.several.stop() == 0
     lines = stage.several.matches(r"CHECK_POINT\|MODE=.\|PING=\d+ms\|POOL=\d+\|TCPS=")
     assert len(lines) == len(stage.several.matches("CHECK_POINT"))
@@ -151,10 +152,8 @@ def test_slots_are_of_all_together(np: Runner, setup: str) -> None:
         assert all(turned_away(stage.tunnel.users) for _ in range(4 * COUNT))
         assert users.alive() == slots
         # Those of a process that is killed are free again.
-        place = expendable(stage.several)
-        lost = carries(pids(stage.several)[place], stage.port)
-        serving(stage.several, since=kill(stage.several, place))
-        for _ in range(lost):
+        serving(stage.several, since=kill(stage.several, expendable(stage.several)))
+        for _ in range(slots - users.alive()):
             users.come()
         assert all(turned_away(stage.tunnel.users) for _ in range(4 * COUNT))
 

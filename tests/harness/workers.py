@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import psutil
 
@@ -36,9 +36,23 @@ def pids(process: NodePass) -> dict[int, int]:
 
 def carries(pid: int, port: int) -> int:
     """How many TCP connections of a process have this port at one of their ends."""
+    return sum(port in (one.laddr.port, one.raddr.port) for one in _connections(pid))
+
+
+def dies_with(process: NodePass, place: int, port: int) -> range:
+    """How many users a process of an instance takes along: those that it carries at this port, and those it carries for
+    others, to which connections inside the machine lead, or from which such connections lead here.
+    """
+    mine = pids(process)[place]
+    others = {one.laddr.port for pid in pids(process).values() if pid != mine for one in _connections(pid)}
+    own = carries(mine, port)
+    return range(own, own + sum(one.raddr.port in others for one in _connections(mine)) + 1)
+
+
+def _connections(pid: int) -> list[Any]:
+    """Its TCP connections that are up."""
     connections = psutil.Process(pid).net_connections("tcp")
-    established = [one for one in connections if one.status == psutil.CONN_ESTABLISHED]
-    return sum(bool(one.raddr) and port in (one.laddr.port, one.raddr.port) for one in established)
+    return [one for one in connections if one.status == psutil.CONN_ESTABLISHED and one.raddr]
 
 
 class Users:

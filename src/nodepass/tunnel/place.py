@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nodepass.policy.newcomers import Newcomers
     from nodepass.protocol.signals import Codec
     from nodepass.tunnel.memory import Memory
+    from nodepass.tunnel.resources import Resources
     from nodepass.tunnel.server import Server
     from nodepass.tunnel.sessions import Sessions
     from nodepass.tunnel.tunnel_port import Newcomer
@@ -63,9 +64,11 @@ class Place:
         """Whether another process keeps any."""
         return False
 
-    def join(self, member: Server, codec: Codec, sessions: Sessions, newcomers: Newcomers[Newcomer]) -> Company | None:
+    def join(
+        self, member: Server, codec: Codec, sessions: Sessions, newcomers: Newcomers[Newcomer], resources: Resources
+    ) -> Company | None:
         """Meet the other processes of a server, if there are any."""
-        del member, codec, sessions, newcomers
+        del member, codec, sessions, newcomers, resources
         return None
 
     async def all_finished(self) -> None:

@@ -8,10 +8,9 @@ Which end takes in users is decided once, when the server first binds; a session
 from __future__ import annotations
 
 import asyncio
-import socket
 from typing import TYPE_CHECKING
 
-from nodepass.config import PoolTransport, RunMode, ServerConfig, Tunables, parse_url
+from nodepass.config import RunMode, ServerConfig, Tunables, parse_url
 from nodepass.errors import ConfigError, ListenError, SessionError
 from nodepass.log import WARN
 from nodepass.net.certificates import certificate_source
@@ -19,6 +18,7 @@ from nodepass.protocol import conn_id
 from nodepass.protocol.agreement import Agreement, Flow
 from nodepass.protocol.signals import SignalCodec
 from nodepass.tunnel.egress import Egress
+from nodepass.tunnel.entrance import Entrance
 from nodepass.tunnel.gate import Gate
 from nodepass.tunnel.instance import Instance
 from nodepass.tunnel.ports import UserPorts, addresses_to_bind, bind_for_users
@@ -27,29 +27,22 @@ from nodepass.tunnel.session import Session, SessionOwner
 from nodepass.tunnel.sessions import Sessions
 from nodepass.tunnel.switchboard import Switchboard
 from nodepass.tunnel.targets import Targets
-from nodepass.tunnel.transports import alpn_of, listen_for_quic, make_acceptor, tls_of
-from nodepass.tunnel.tunnel_port import TunnelPort, newcomers_of
+from nodepass.tunnel.transports import alpn_of, tls_of
+from nodepass.tunnel.tunnel_port import newcomers_of
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable
 
     from nodepass.net.address import Address
     from nodepass.net.certificates import CertificateSource
     from nodepass.policy.newcomers import Newcomers
-    from nodepass.transport.base import Acceptor, Link
-    from nodepass.transport.quic import QuicListener
+    from nodepass.transport.base import Link
     from nodepass.tunnel.dialect import Dialect
     from nodepass.tunnel.pooled import PooledLink, UserPool
-    from nodepass.tunnel.resources import Resources
     from nodepass.tunnel.tunnel_port import Newcomer
     from nodepass.tunnel.verification import Trust
     from nodepass.tunnel.workers.branch import Branch
     from nodepass.tunnel.workers.company import Company
-
-
-def _nothing() -> None:
-    """What is to be done for a port that is not bound."""
 
 
 class Server(Instance[ServerConfig], SessionOwner):
@@ -77,18 +70,16 @@ class Server(Instance[ServerConfig], SessionOwner):
         self._tls = tls_of(config.type, config.tls)
         self._flow: Flow | None = None
         self._certificate: CertificateSource | None = None
-        self._tunnel_port: TunnelPort | None = None
-        self._acceptor: Acceptor | None = None
-        self._quic: QuicListener | None = None
         self._user_ports: UserPorts | None = None
         self._sessions: Sessions
         self._company: Company | None = None
         self._newcomers: Newcomers[Newcomer]
         self._reception: Reception
-        self._gate: Gate
-        self._switchboard: Switchboard
-        self._egress: Egress | None = None
-        self._released: Callable[[], None] = _nothing
+        self._entrance: Entrance
+        self.switchboard: Switchboard
+        """Where users wait for connections."""
+        self.egress: Egress | None = None
+        """What dials targets; None where users come in here."""
         self._closing: list[UserPool] = []
         """Those of sessions that this end has ended."""
 
@@ -99,10 +90,8 @@ class Server(Instance[ServerConfig], SessionOwner):
         self._newcomers = newcomers_of(self._log)
         place = self._resources.place
         self._sessions = Sessions(place)
-        self._company = place.join(self, self._codec, self._sessions, self._newcomers)
-        self._switchboard = self._make_switchboard()
-        takes = None if self._company is None else self._company.takes
-        self._gate = Gate(self._sessions, self._newcomers, self.pool_connection, self._resources, takes)
+        self._company = place.join(self, self._codec, self._sessions, self._newcomers, self._resources)
+        self.switchboard = self._make_switchboard()
         self._certificate = certificate_source(
             self._tls, self.config.crt, self.config.key, alpn_of(self.config.type), place.pair
         )
@@ -119,39 +108,26 @@ class Server(Instance[ServerConfig], SessionOwner):
             self._begin_session,
             self._resources,
         )
+        takes = None if self._company is None else self._company.takes
+        gate = Gate(self._sessions, self._newcomers, self.pool_connection, self._resources, takes)
+        self._entrance = Entrance(
+            self.config, self._certificate, self._reception, gate, self._sessions, self._newcomers, self._resources
+        )
 
     async def _run(self) -> None:
         tunnel = self.config.tunnel
         ips = await addresses_to_bind(tunnel, self._resources)
         # What the run before still sends, nobody waits for any more.
         self._abort()
-        self._switchboard = self._make_switchboard()  # the one before takes no more users
-        place = self._resources.place
-        listening = await place.bind(ips, tunnel.port, socket.SOCK_STREAM)
-        self._released = lambda: place.release(ips, tunnel.port)
-        self._acceptor = make_acceptor(self.config, self._gate.take, self._resources)
-        self._tunnel_port = TunnelPort(
-            listening,
-            self._reception.make_handshake,
-            self._certificate,
-            self._acceptor,
-            self._sessions,
-            self._newcomers,
-            self._resources,
-            self._reception.answer,
-        )
-        if self.config.type is PoolTransport.QUIC and self._certificate is not None:
-            datagrams = await place.bind(ips, tunnel.port, socket.SOCK_DGRAM)
-            self._quic = listen_for_quic(
-                datagrams, self.config, self._certificate, self._sessions.expected_from, self._gate.take, self._resources
-            )
+        self.switchboard = self._make_switchboard()  # the one before takes no more users
+        await self._entrance.open(ips)
         await self._decide_flow()
-        reverse = self._flow is Flow.REVERSE
-        place.settled(RunMode.REVERSE_OR_SINGLE_END if reverse else RunMode.FORWARD_OR_DUAL_END, several=True)
-        if self._flow is Flow.FORWARD and self._egress is None:
-            self._egress = Egress(self.config, Targets(self.config, self._resources), self._resources)
+        mode = RunMode.REVERSE_OR_SINGLE_END if self._flow is Flow.REVERSE else RunMode.FORWARD_OR_DUAL_END
+        self._resources.place.settled(mode, several=True)
+        if self._flow is Flow.FORWARD and self.egress is None:
+            self.egress = Egress(self.config, Targets(self.config, self._resources), self._resources)
         elif self._user_ports is not None:
-            self._user_ports.open(self._switchboard, self.config, self._resources)
+            self._user_ports.open(self.switchboard, self.config, self._resources)
         self._log.info("Listening on %s, flow %s: waiting for clients", tunnel, self._agreement().flow.value)
         self._is_ready.set()
         await asyncio.Event().wait()
@@ -183,41 +159,30 @@ class Server(Instance[ServerConfig], SessionOwner):
             self._flow = Flow.REVERSE
 
     def _take_no_more(self) -> None:
-        if self._tunnel_port is not None:
-            self._tunnel_port.close()
-        if self._quic is not None:
-            self._quic.close()
+        self._entrance.close()
         if self._user_ports is not None:
             self._user_ports.close()
-        self._switchboard.close()
-        self._released()
-        self._released = _nothing
+        self.switchboard.close()
         for session in self._sessions:
             session.drain()
 
     def _close(self) -> None:
         self._take_no_more()
-        self._tunnel_port = self._user_ports = None
+        self._user_ports = None
         self._closing = [session.pool for session in self._sessions]
         for session in self._sessions:
             session.end(SessionError("the server is closing"))
 
     async def _arrived(self) -> None:
-        for carriers in (self._acceptor, self._quic):
-            if carriers is not None:
-                await carriers.arrived()
+        await self._entrance.arrived()
 
     async def _departed(self) -> None:
-        for carriers in (self._acceptor, self._quic):
-            if carriers is not None:
-                await carriers.departed()
+        await self._entrance.departed()
         for pool in self._closing:
             await pool.departed()
 
     def _abort(self) -> None:
-        for carriers in (self._acceptor, self._quic):
-            if carriers is not None:
-                carriers.abort()
+        self._entrance.abort()
 
     def _mode(self) -> int:
         return {None: 0, Flow.REVERSE: 1, Flow.FORWARD: 2}[self._flow]
@@ -268,10 +233,10 @@ class Server(Instance[ServerConfig], SessionOwner):
         how = "proves the key" if dialect.keys is not None else "of version 1"
         self._log.info("Handshake with %s, %s: %s", remote, how, self._agreement().encode().decode().rstrip())
         session = Session(
-            remote, dialect, trust=trust, egress=self._egress, owner=self, dials=False, resources=self._resources
+            remote, dialect, trust=trust, egress=self.egress, owner=self, dials=False, resources=self._resources
         )
         self._sessions.add(session)
-        self._switchboard.add(session)
+        self.switchboard.add(session)
 
     def _announce_to_all(self, fingerprint: str) -> None:
         """Another certificate is about to be shown by this process."""
@@ -279,17 +244,7 @@ class Server(Instance[ServerConfig], SessionOwner):
         if self._company is not None:
             self._company.shows(fingerprint)
 
-    @property
-    def resources(self) -> Resources:
-        """Of the instance."""
-        return self._resources
-
-    # What other processes of the server ask; see `workers.company.Member`.
-
-    @property
-    def egress(self) -> Egress | None:
-        """What dials targets; None where users come in here."""
-        return self._egress
+    # What other processes of the server ask; see `workers.company`.
 
     def announce(self, fingerprint: str) -> None:
         """Another certificate is about to be shown."""
@@ -299,12 +254,7 @@ class Server(Instance[ServerConfig], SessionOwner):
     def add_branch(self, branch: Branch) -> None:
         """A session has begun that another process keeps."""
         self._sessions.add_branch(branch)
-        self._switchboard.add(branch)
-
-    @property
-    def switchboard(self) -> Switchboard:
-        """Where users wait for connections."""
-        return self._switchboard
+        self.switchboard.add(branch)
 
     # What sessions tell.
 
@@ -325,16 +275,16 @@ class Server(Instance[ServerConfig], SessionOwner):
         self._is_connected.set()
         if self._company is not None:
             self._company.ready(session)
-        self._switchboard.serve_waiting()
+        self.switchboard.serve_waiting()
 
     def session_has_room(self, session: Session) -> None:
-        self._switchboard.serve_waiting()
+        self.switchboard.serve_waiting()
 
     def session_reported(self, session: Session) -> None:
         self._log_checkpoint()
 
     def session_ended(self, session: Session, reason: SessionError) -> None:
-        self._switchboard.remove(session)
+        self.switchboard.remove(session)
         self._sessions.remove(session)
         if self._company is not None:
             self._company.over(session, reason)

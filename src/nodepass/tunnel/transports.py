@@ -6,10 +6,11 @@ The server decides on one (`type`, `tls`) and tells the client in the handshake;
 from __future__ import annotations
 
 import ssl
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from nodepass.config import PoolTransport, TlsMode
-from nodepass.net.certificates import ClientTls, client_context
+from nodepass.config import PoolTransport, ServerConfig, TlsMode
+from nodepass.net.certificates import ClientTls, client_context, from_files, self_signed_pair
 from nodepass.net.dial import LocalAddress
 from nodepass.transport.tcp import TcpAcceptor, TcpDialer
 from nodepass.tunnel.meeting import HTTPS_PORT
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from nodepass.config import ClientConfig, ServerConfig
+    from nodepass.config import ClientConfig
     from nodepass.net.address import Address
-    from nodepass.net.certificates import CertificateSource
+    from nodepass.net.certificates import CertificateSource, PemPair
     from nodepass.protocol.agreement import Agreement
     from nodepass.transport.base import Acceptor, Dialer, Link
     from nodepass.transport.quic import QuicListener
@@ -132,3 +133,18 @@ def listen_for_quic(
     # Those of users in progress are streams as well; how many wait idle is limited where they are taken in.
     streams = config.max + (config.slot or UNLIMITED_USERS)
     return QuicListener(sockets, certificate, streams, knows, accepted, resources.tunables, resources.log)
+
+
+# Several processes.
+
+
+def shared_certificate(config: ServerConfig | ClientConfig) -> PemPair | None:
+    """The certificate that all processes of an instance show; None where each reads it, or shows none.
+
+    Raises:
+        ConfigError: the files that each is to read are no good.
+    """
+    tls = tls_of(config.type, config.tls) if isinstance(config, ServerConfig) else config.tls
+    if tls is TlsMode.FILES:
+        from_files(Path(config.crt), Path(config.key))
+    return self_signed_pair() if tls is TlsMode.SELF_SIGNED else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,12 +17,14 @@ from nodepass.errors import HandshakeError
 from nodepass.protocol.agreement import Agreement, Flow
 from nodepass.protocol.extension import (
     FEATURES,
+    MOST_WORKERS,
     TEXT_LIMIT,
     ClientExtension,
     Feature,
     Offer,
     ServerExtension,
     Terms,
+    _read_terms,
     new_session,
     pre_shared_key,
 )
@@ -91,6 +94,22 @@ def test_both_ends_agree() -> None:
     assert terms == TERMS
     assert keys_of_client.session == keys_of_server.session == TERMS.session
     assert keys_of_server.proves(keys_of_client.proof(0))
+
+
+@pytest.mark.parametrize(
+    ("told", "understood"), [(1, 1), (2, 2), (MOST_WORKERS, MOST_WORKERS), (MOST_WORKERS + 1, 1), (-1, 1), (10**9, 1)]
+)
+def test_how_many_processes_the_server_is_is_a_hint(told: int, understood: int) -> None:
+    client, server = ClientExtension(PSK, CLIENT), ServerExtension(PSK)
+    assert server.receive(client.header(NOW)) is not None
+    terms, _ = client.conclude(server.answer(replace(TERMS, workers=told))[0])
+    assert terms == replace(TERMS, workers=understood)
+
+
+@pytest.mark.parametrize("text", ["true", "2.0", '"2"', "null", "[2]", "{}"])
+def test_what_is_no_number_of_processes_is_left_aside(text: str) -> None:
+    members = {"session": "f011223344556677", "features": [], "fingerprint": "", **TERMS.agreement.members()}
+    assert _read_terms({**members, "workers": json.loads(text)}).workers == 1
 
 
 def test_nothing_is_said_in_clear() -> None:

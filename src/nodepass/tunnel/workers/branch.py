@@ -61,3 +61,9 @@ class Branch(Session):
         if not self.ready and not self.ended.done():
             self.ready = True
             self._owner.session_ready(self)
+
+
+def name_of(session: Session) -> bytes:
+    """The name of a session that is kept here; empty with a v1 client."""
+    keys = session.dialect.keys
+    return b"" if keys is None else keys.session

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 from nodepass.policy.limits import Direction, Limits
 from nodepass.policy.slots import Slots
 from nodepass.policy.token_bucket import TokenBucket
+from nodepass.protocol.checkpoint import CheckPoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,6 +104,24 @@ class Cells:
         for figure in Figure:
             if figure not in STAY:
                 self.set(figure, index, 0)
+
+    def checkpoint(self) -> CheckPoint:
+        """The figures of all children together."""
+
+        def total(figure: Figure) -> int:
+            return sum(self.of_all(figure))
+
+        return CheckPoint(
+            mode=max(self.of_all(Figure.MODE)),
+            ping=round(max(self.of_all(Figure.PING)) / 1000),
+            pool=total(Figure.POOL),
+            tcps=total(Figure.TCP_SESSIONS),
+            udps=total(Figure.UDP_SESSIONS),
+            tcp_received=total(Figure.TCP_RECEIVED),
+            tcp_sent=total(Figure.TCP_SENT),
+            udp_received=total(Figure.UDP_RECEIVED),
+            udp_sent=total(Figure.UDP_SENT),
+        )
 
     def bucket(self, direction: Direction) -> memoryview[float]:
         """Level and time of a rate; to be touched under its lock only."""

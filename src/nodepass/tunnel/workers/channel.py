@@ -8,12 +8,15 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from nodepass.tunnel.workers.messages import LARGEST_PACKET, MOST_DESCRIPTORS, decode, encode
+from nodepass.tunnel.workers.packets import LARGEST_PACKET, MOST_DESCRIPTORS, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from nodepass.tunnel.workers.messages import Message
+    from nodepass.tunnel.workers.packets import Message
+
+BATCH: Final = 64
+"""Messages that are read in one turn of the loop."""
 
 MOST_UNSENT: Final = 4096
 """Messages that wait for a process that does not read; one with which it comes to more is given up."""
@@ -41,6 +44,11 @@ class Channel:
         self._unsent: deque[tuple[bytes, Sequence[int]]] = deque()
         sock.setblocking(False)
         self._loop.add_reader(sock.fileno(), self._on_readable)
+
+    @property
+    def congested(self) -> bool:
+        """Whether the other process is far behind: what strangers ask for can wait, or be refused."""
+        return len(self._unsent) > MOST_UNSENT // 2
 
     def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
         """Send a message, with descriptors that are closed here then. To a process that is gone, it is lost."""
@@ -79,18 +87,19 @@ class Channel:
             _close_all(descriptors)
 
     def _on_readable(self) -> None:
-        if self._sock is None:
-            return
-        try:
-            packet, descriptors, _, _ = socket.recv_fds(self._sock, LARGEST_PACKET, MOST_DESCRIPTORS)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            packet, descriptors = b"", []
-        if packet:
+        for _ in range(BATCH):
+            if self._sock is None:
+                return
+            try:
+                packet, descriptors, _, _ = socket.recv_fds(self._sock, LARGEST_PACKET, MOST_DESCRIPTORS)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                packet, descriptors = b"", []
+            if not packet:
+                self._lose()
+                return
             self._received(decode(packet), descriptors)
-        else:
-            self._lose()
 
     def _lose(self) -> None:
         if self._sock is not None:

@@ -20,18 +20,7 @@ from nodepass.tunnel.place import Place
 from nodepass.tunnel.workers.cells import TOTALS, Figure, SharedLimits
 from nodepass.tunnel.workers.channel import Channel
 from nodepass.tunnel.workers.company import Company
-from nodepass.tunnel.workers.messages import (
-    Bind,
-    Bound,
-    Finished,
-    Judge,
-    Judged,
-    Progress,
-    Release,
-    Settled,
-    Sibling,
-    Stop,
-)
+from nodepass.tunnel.workers.messages import Bind, Bound, Finished, Judge, Judged, Progress, Release, Settled, Sibling, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,16 +30,21 @@ if TYPE_CHECKING:
     from nodepass.protocol.signals import Codec
     from nodepass.tunnel.instance import Instance
     from nodepass.tunnel.memory import Attempt
+    from nodepass.tunnel.resources import Resources
     from nodepass.tunnel.server import Server
     from nodepass.tunnel.sessions import Sessions
     from nodepass.tunnel.tunnel_port import Newcomer
     from nodepass.tunnel.workers.cells import Cells
-    from nodepass.tunnel.workers.messages import Message, Start
+    from nodepass.tunnel.workers.messages import Start
+    from nodepass.tunnel.workers.packets import Message
 
 TELL_INTERVAL: Final = 0.25
 """Seconds between figures: what a process that is killed has carried since the last ones is not counted."""
 
 BYTE: Final = 256
+
+BEHIND: Final = 1.0
+"""Seconds that a handshake has to wait where the parent is too far behind to be asked about it."""
 
 MOST_WAITING: Final = 4096
 """Sources that are known to have to wait; of more, the parent is asked."""
@@ -112,9 +106,11 @@ class WorkerPlace(Place):
     def kept_elsewhere(self) -> bool:
         return any(self._cells.of_all(Figure.KEPT))
 
-    def join(self, member: Server, codec: Codec, sessions: Sessions, newcomers: Newcomers[Newcomer]) -> Company:
+    def join(
+        self, member: Server, codec: Codec, sessions: Sessions, newcomers: Newcomers[Newcomer], resources: Resources
+    ) -> Company:
         company = self._company = Company(
-            self._index, self.workers, self._cells, member, codec, sessions, newcomers, member.resources
+            self._index, self.workers, self._cells, member, codec, sessions, newcomers, resources
         )
         return company
 
@@ -173,6 +169,9 @@ class WorkerPlace(Place):
             self._company.add(index, sock)
 
     def _ask_to_judge(self, attempt: Attempt, ruled: Callable[[Ruling], None]) -> None:
+        if self._channel.congested:
+            ruled(Ruling(BEHIND, repeated=False))
+            return
         self._asked += 1
         self._judging[self._asked] = ruled
         self._channel.send(Judge(self._asked, attempt.ip, attempt.failed, attempt.fresh.hex()))

@@ -13,7 +13,6 @@ What always holds:
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 from typing import TYPE_CHECKING
@@ -28,14 +27,13 @@ from nodepass.protocol.session_keys import session_of
 from nodepass.protocol.signals import Action
 from nodepass.transport.tcp_link import TcpLink
 from nodepass.tunnel.dialect import Dialect
-from nodepass.tunnel.workers.branch import Branch
+from nodepass.tunnel.workers.asking import Asking
+from nodepass.tunnel.workers.branch import Branch, name_of
 from nodepass.tunnel.workers.channel import Channel
+from nodepass.tunnel.workers.company_messages import Ask, Begun, Borrow, Came, Control, Lent, Over, Role, Shows, Told
 from nodepass.tunnel.workers.loans import Lender, Loans, lend, splice
-from nodepass.tunnel.workers.messages import Ask, Begun, Borrow, Came, Control, Lent, Over, Role, Shows, Told
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from nodepass.policy.newcomers import Newcomers
     from nodepass.protocol.signals import Codec
     from nodepass.transport.base import Link
@@ -46,7 +44,7 @@ if TYPE_CHECKING:
     from nodepass.tunnel.tunnel_port import Newcomer
     from nodepass.tunnel.upstream import Relay
     from nodepass.tunnel.workers.cells import Cells
-    from nodepass.tunnel.workers.messages import Message
+    from nodepass.tunnel.workers.packets import Message
 
 
 class Company:
@@ -85,7 +83,7 @@ class Company:
         self._channels: dict[int, Channel] = {}
         self._loans = Loans(resources)
         self._branches: dict[bytes, Branch] = {}
-        self._asking: dict[int, _Asking] = {}
+        self._asking: dict[int, Asking] = {}
         self._asked = 0
         self._branched: dict[bytes, set[int]] = {}
         """Of each session kept here, the processes with a branch of it."""
@@ -122,9 +120,13 @@ class Company:
         channel = self._channels.get(keeper)
         if keeper == self._index or channel is None:
             return False
+        if channel.congested:
+            self._resources.log.seldom("behind", WARN, "Refused a connection from %s: its process is behind", link.remote)
+            link.abort()
+            return True
         self._asked += 1
         number = self._asked
-        asking = self._asking[number] = _Asking(
+        asking = self._asking[number] = Asking(
             keeper, link, self._resources.tunables.handshake_timeout, lambda: self._decided(number)
         )
         self._newcomers.enter(link.remote.ip, asking)
@@ -136,7 +138,7 @@ class Company:
         if isinstance(session, Branch):
             return
         self._resources.log.debug("Process %d keeps the session with %s", self._index + 1, session.peer)
-        name = _name_of(session)
+        name = name_of(session)
         self._tell(self._branched.get(name, ()), Begun(name.hex()))
 
     def over(self, session: Session, reason: SessionError) -> None:
@@ -145,7 +147,7 @@ class Company:
             if self._branches.get(session.name) is session:
                 del self._branches[session.name]
             return
-        name = _name_of(session)
+        name = name_of(session)
         self._tell(self._branched.pop(name, ()), Over(name.hex(), str(reason), isinstance(reason, SilenceError)))
 
     def came(self, session: Session) -> None:
@@ -293,50 +295,3 @@ class Company:
                 asking.drop()
         for indexes in self._branched.values():
             indexes.discard(index)
-
-
-class _Asking:
-    """The receiver of a connection about which its session's keeper has been asked."""
-
-    __slots__ = ("_link", "_over", "_timer", "keeper", "remote")
-
-    def __init__(self, keeper: int, link: Link, timeout: float, over: Callable[[], None]) -> None:
-        self.keeper = keeper
-        self.remote = link.remote
-        self._link = link
-        self._over = over
-        self._timer = asyncio.get_running_loop().call_later(timeout, link.abort)
-        link.attach(self)
-
-    def release(self) -> Link:
-        """It has been answered."""
-        self._timer.cancel()
-        self._link.pause_reading()
-        self._over()
-        return self._link
-
-    def drop(self) -> None:
-        """See `Newcomer`."""
-        self._link.abort()
-
-    def data_received(self, _: memoryview) -> None:
-        """A client says no more before it has its ID."""
-        self._link.abort()
-
-    def eof_received(self) -> None:
-        self._link.abort()
-
-    def connection_lost(self, _: Exception | None) -> None:
-        self._timer.cancel()
-        self._over()
-
-    def pause_writing(self) -> None:
-        """Nothing is written meanwhile."""
-
-    def resume_writing(self) -> None:
-        """Nothing is written meanwhile."""
-
-
-def _name_of(session: Session) -> bytes:
-    keys = session.dialect.keys
-    return b"" if keys is None else keys.session

@@ -29,7 +29,7 @@ from nodepass.transport.tcp_link import TcpLink
 from nodepass.tunnel.dialect import MUX_NEEDS, Dialect
 from nodepass.tunnel.pooled import PooledLink
 from nodepass.tunnel.workers.cells import Figure
-from nodepass.tunnel.workers.messages import Borrow, Lent
+from nodepass.tunnel.workers.company_messages import Borrow, Lent
 
 if TYPE_CHECKING:
     from nodepass.net.address import Address

@@ -18,21 +18,17 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from nodepass.config import RunMode, ServerConfig, TlsMode, to_url
+from nodepass.config import RunMode, ServerConfig, to_url
 from nodepass.errors import ListenError, TunnelError
 from nodepass.log import ERROR, Log
-from nodepass.net.certificates import PemPair, from_files, self_signed_pair
 from nodepass.net.tasks import Tasks
-from nodepass.protocol.checkpoint import CheckPoint
 from nodepass.tunnel.memory import Attempt, OwnMemory
-from nodepass.tunnel.transports import tls_of
-from nodepass.tunnel.workers.cells import Cells, Figure
-from nodepass.tunnel.workers.channel import Channel
+from nodepass.tunnel.transports import shared_certificate
+from nodepass.tunnel.workers.cells import Cells
+from nodepass.tunnel.workers.launched import Child, introduce
 from nodepass.tunnel.workers.messages import (
     Bind,
     Bound,
@@ -42,7 +38,6 @@ from nodepass.tunnel.workers.messages import (
     Progress,
     Release,
     Settled,
-    Sibling,
     Start,
     Stop,
 )
@@ -50,38 +45,19 @@ from nodepass.tunnel.workers.sockets import SharedSockets
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Sequence
 
     from nodepass.config import ClientConfig, Tunables
+    from nodepass.net.certificates import PemPair
+    from nodepass.protocol.checkpoint import CheckPoint
     from nodepass.tunnel.memory import Ruling
-    from nodepass.tunnel.workers.messages import Message
-
-MODULE: Final = "nodepass.worker"
-"""What a child runs, by name: it knows more than a tunnel does."""
+    from nodepass.tunnel.workers.packets import Message
 
 PHASES: Final = 3
 """How often NP_SHUTDOWN_TIMEOUT may pass until an instance has ended: see `Instance`."""
 
 END_PATIENCE: Final = 1.0
 """Seconds that a child has to end beyond that."""
-
-
-class Child:
-    """One of the processes, and what is known of it.
-
-    Args:
-        index: its number, from 0.
-    """
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-        self.process: asyncio.subprocess.Process | None = None
-        self.channel: Channel | None = None
-        self.progress = Progress(ready=False, connected=False)
-        self.wanted = asyncio.Event()
-        """Whether it is to run."""
-        self.finished = False
-        """Whether it is to end, and carries nobody any more."""
 
 
 class Workers:
@@ -132,7 +108,7 @@ class Workers:
         Raises:
             ConfigError: a file that the URL names is no good; nothing has been bound.
         """
-        self._prepare_certificate()
+        self._pair = shared_certificate(self.config)
         self._log.info(
             "%s starts %d processes: %s", self.title, len(self._children), to_url(self.config, with_secret=False)
         )
@@ -161,7 +137,7 @@ class Workers:
         self._sockets.close()
         for child in self._children:
             child.wanted.set()
-            _say(child, Stop())
+            child.say(Stop())
         patience = PHASES * self._tunables.shutdown_timeout + END_PATIENCE
         if self._keepers:
             _, late = await asyncio.wait(self._keepers, timeout=patience)
@@ -173,21 +149,7 @@ class Workers:
 
     def checkpoint(self) -> CheckPoint:
         """The figures at this moment, of all children together."""
-
-        def total(figure: Figure) -> int:
-            return sum(self._cells.of_all(figure))
-
-        return CheckPoint(
-            mode=max(self._cells.of_all(Figure.MODE)),
-            ping=round(max(self._cells.of_all(Figure.PING)) / 1000),
-            pool=total(Figure.POOL),
-            tcps=total(Figure.TCP_SESSIONS),
-            udps=total(Figure.UDP_SESSIONS),
-            tcp_received=total(Figure.TCP_RECEIVED),
-            tcp_sent=total(Figure.TCP_SENT),
-            udp_received=total(Figure.UDP_RECEIVED),
-            udp_sent=total(Figure.UDP_SENT),
-        )
+        return self._cells.checkpoint()
 
     def show_errors(self) -> None:
         """See `Instance.show_errors`."""
@@ -195,15 +157,6 @@ class Workers:
         self._log.level = min(self._log.level, ERROR)
 
     # Its children.
-
-    def _prepare_certificate(self) -> None:
-        config = self.config
-        tls = tls_of(config.type, config.tls) if isinstance(config, ServerConfig) else config.tls
-        if tls is TlsMode.SELF_SIGNED:
-            self._pair = self_signed_pair()
-        elif tls is TlsMode.FILES:
-            # Each child reads them itself, again and again; this is to find out now whether they are any good.
-            from_files(Path(config.crt), Path(config.key))
 
     async def _keep(self, child: Child) -> None:
         """Keep one child running for as long as it is wanted."""
@@ -219,7 +172,9 @@ class Workers:
                     text = "Process %d of %d ended with %d: another takes its place"
                     self._log.warning(text, child.index + 1, len(self._children), code)
             pause = self._tunables.service_cooldown - (loop.time() - begun)
-            await _within(pause, self._stopping.wait())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(pause, 0)):
+                    await self._stopping.wait()
 
     async def _is_wanted(self, child: Child) -> bool:
         """Wait until a child is to run; False once nothing is to run any more."""
@@ -228,44 +183,19 @@ class Workers:
 
     async def _run(self, child: Child) -> int:
         """Run one child until it has ended; gives its exit code."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        process = await child.launch(self._held, self._received)
         try:
-            with theirs:
-                child.process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-P", "-m", MODULE, str(theirs.fileno())),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    pass_fds=(theirs.fileno(), *self._held),
-                    # Ctrl-C is for the parent alone: it says how its children end.
-                    start_new_session=True,
-                    # It finds its modules where this process found them.
-                    env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-                )
-        except OSError:
-            ours.close()
-            raise
-        child.channel = Channel(ours, lambda message, _: self._received(child, message), lambda: None)
-        _say(child, self._start_of(child), (os.dup(self._cells.descriptor),))
-        self._introduce(child)
-        if self._stopping.is_set():
-            _say(child, Stop())
-        self._log.info("Process %d of %d is %d", child.index + 1, len(self._children), child.process.pid)
-        code = await child.process.wait()
-        child.process = None
-        child.channel.close()
-        child.channel = None
-        child.finished = False
-        self._cells.forget(child.index)
-        self._progressed(child, Progress(ready=False, connected=False))
-        self._end_all_if_finished()
-        return code
-
-    def _introduce(self, child: Child) -> None:
-        """Connect a child with each of the others."""
-        for other in self._children:
-            if other is not child and other.channel is not None:
-                one, two = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-                _say(child, Sibling(other.index), (one.detach(),))
-                _say(other, Sibling(child.index), (two.detach(),))
+            child.say(self._start_of(child), (os.dup(self._cells.descriptor),))
+            introduce(child, self._children)
+            if self._stopping.is_set():
+                child.say(Stop())
+            self._log.info("Process %d of %d is %d", child.index + 1, len(self._children), process.pid)
+            return await process.wait()
+        finally:
+            child.gone()
+            self._cells.forget(child.index)
+            self._progressed(child, Progress(ready=False, connected=False))
+            self._end_all_if_finished()
 
     def _start_of(self, child: Child) -> Start:
         pair = self._pair
@@ -310,9 +240,9 @@ class Workers:
                 raise ListenError("the instance is ending")  # noqa: TRY301 - as if it could not be bound
             descriptors = self._sockets.give(child.index, (question.ips, question.port, kind))
         except ListenError as error:
-            _say(child, Bound(question.number, str(error)))
+            child.say(Bound(question.number, str(error)))
         else:
-            _say(child, Bound(question.number, ""), descriptors)
+            child.say(Bound(question.number, ""), descriptors)
 
     def _settle(self, child: Child, message: Settled) -> None:
         """What the URL left open is decided by one child for all."""
@@ -325,24 +255,24 @@ class Workers:
             elif other is not child and other.wanted.is_set():
                 other.wanted.clear()
                 self._sockets.release_all(other.index)
-                _say(other, Stop())
+                other.say(Stop())
 
     def _judge(self, child: Child, question: Judge) -> None:
         """Handshakes come to any child, and are remembered here for all."""
 
         def ruled(ruling: Ruling) -> None:
-            _say(child, Judged(question.number, ruling.wait, ruling.repeated))
+            child.say(Judged(question.number, ruling.wait, ruling.repeated))
 
         attempt = Attempt(question.ip, question.failed, bytes.fromhex(question.fresh))
         self._memory.rule(attempt, asyncio.get_running_loop().time(), ruled)
 
     def _end_all_if_finished(self) -> None:
         """Users of one child may be carried by another: all end when the last has finished; one alone need not wait."""
-        running = [child for child in self._children if child.channel is not None]
+        running = [child for child in self._children if child.runs]
         all_finished = all(child.finished for child in running)
         for child in running:
             if all_finished or (child.finished and not self._stopping.is_set()):
-                _say(child, Finished())
+                child.say(Finished())
 
     def _progressed(self, child: Child, progress: Progress) -> None:
         if progress.ready and not child.progress.ready:
@@ -364,16 +294,3 @@ class Workers:
             await self._is_connected.wait()
             self._log.event(self.checkpoint().format())
             await asyncio.sleep(self._tunables.report_interval)
-
-
-def _say(child: Child, message: Message, descriptors: Sequence[int] = ()) -> None:
-    """Send a message to a child, if it runs."""
-    if child.channel is not None:
-        child.channel.send(message, descriptors)
-
-
-async def _within(seconds: float, work: Coroutine[None, None, object]) -> None:
-    """Wait for something, but not longer than this."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(max(seconds, 0)):
-            await work

@@ -9,7 +9,8 @@ import socket
 import pytest
 
 from nodepass.tunnel.workers.channel import MOST_UNSENT, Channel
-from nodepass.tunnel.workers.messages import Bind, Bound, Message, Progress, Release, Settled, Start, Stop, decode, encode
+from nodepass.tunnel.workers.messages import Bind, Bound, Progress, Release, Settled, Start, Stop
+from nodepass.tunnel.workers.packets import Message, decode, encode
 
 START = Start(1, 3, "server://sesame@:1/:2", 0, True, 1.5, "chain", "secret")
 
@@ -76,9 +77,13 @@ async def test_one_that_does_not_read_is_given_up() -> None:
     end = End(ours)
     reading, writing = os.pipe()
     end.channel.send(Stop())
+    was_congested = end.channel.congested
+    assert not was_congested
     while not end.lost.is_set():
         end.channel.send(Release(("::1",) * 1000, 1))
         assert len(end.channel._unsent) <= MOST_UNSENT
+        was_congested = was_congested or end.channel.congested
+    assert was_congested
     # What comes later is lost, and its descriptors with it.
     end.channel.send(Stop(), [writing])
     assert os.read(reading, 1) == b""
