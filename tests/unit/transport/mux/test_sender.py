@@ -14,7 +14,7 @@ from nodepass.transport.mux.sender import BATCH, MOST_UNSENT, SMALL, TURN
 from tests.unit.transport.mux.ends import End, Frame, data, reset_of, turn
 
 if TYPE_CHECKING:
-    from tests.unit.transport.mux.ends import Notes
+    from tests.unit.transport.links import Notes
     from tests.unit.transport.test_link_conformance import Run
 
 HUGE = 1 << 30
