@@ -5,6 +5,7 @@ A v1 server takes every connection from that address into its pool, and hands us
 
 from __future__ import annotations
 
+import resource
 import socket
 import time
 from contextlib import ExitStack, suppress
@@ -18,6 +19,8 @@ from tests.harness import Echo, Load, Recording, connect
 from tests.harness.stranger import WORDS, Strangers, forged
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.harness import Runner, Tunnel
 
 THOUSANDS = 3000
@@ -28,6 +31,15 @@ MOST_DESCRIPTORS = 1024 + 200
 MOST_IDLE = 32
 FILLED = r"POOL=([89]|[1-3]\d)\|"
 """Between `min` and what a pool may have."""
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """As many descriptors as this process may have: where it got 1024, they would not do for thousands of connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def busy(np: Runner, tls: int = 0, via: int = 0) -> Tunnel:
@@ -43,12 +55,15 @@ def said_to(stranger: socket.socket) -> bytes:
         return b""
 
 
+@pytest.mark.usefixtures("many_files")
 def test_thousands_of_plain_connections_get_nothing_and_take_nothing(np: Runner) -> None:
     """Silent ones, ones that talk nonsense, and ones that know which session there is, which anyone on the way can see."""
     with Recording() as wire, ExitStack() as stack:
         tunnel = busy(np, via=wire.port)
         wire.to = tunnel.port
         tunnel.client.ready()
+        # Ready is who has a control channel; the pool comes after.
+        tunnel.server.checkpoint(having=FILLED)
         proofs = [bytes(each) for each in wire.requests if len(each) == POOL_PROOF_SIZE]
         session = proofs[0][:SESSION_SIZE]
         words = (*WORDS, forged(session), proofs[0][:-1] + b"\0", proofs[0][:-16] + bytes(16))

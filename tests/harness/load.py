@@ -23,6 +23,23 @@ def greeting(user: socket.socket) -> bytes:
     return read_exactly(user, 1)
 
 
+@dataclass(frozen=True)
+class Broken:
+    """A user that was broken off.
+
+    Args:
+        came: when.
+        user: its address, as logs show it; nothing if it was not even connected.
+        served_by: who had greeted it; nobody so far where that is empty.
+        error: how it was broken off.
+    """
+
+    came: float
+    user: str
+    served_by: bytes
+    error: str
+
+
 @dataclass
 class Load:
     """Users that come one after another, several at a time, and check every byte.
@@ -34,8 +51,7 @@ class Load:
     port: int
     served: list[tuple[float, bytes]] = field(default_factory=list)
     """When each user came, and who served it."""
-    broken: list[tuple[float, bytes, str]] = field(default_factory=list)
-    """The same of those that were broken off, and how."""
+    broken: list[Broken] = field(default_factory=list)
     _done: threading.Event = field(default_factory=threading.Event)
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
@@ -58,13 +74,14 @@ class Load:
 
     def _run(self) -> None:
         while not self._done.is_set():
-            came, name, data = time.monotonic(), b"", os.urandom(SIZE)
+            came, address, name, data = time.monotonic(), "", b"", os.urandom(SIZE)
             try:
                 with connect(self.port) as user:
+                    address = "{}:{}".format(*user.getsockname())
                     name = greeting(user)
                     assert exchange(user, data) == data
             except (OSError, EOFError) as error:
-                self.broken.append((came, name, repr(error)))
+                self.broken.append(Broken(came, address, name, repr(error)))
             else:
                 with self._changed:
                     self.served.append((came, name))

@@ -37,13 +37,11 @@ def from_socket(address: SocketAddress) -> Address:
 
 
 def parse(text: str) -> Address:
-    """Of `ip:port` or `[ip]:port`.
-
-    Raises:
-        ValueError: it is neither.
-    """
+    """Of `ip:port` or `[ip6]:port` that has been found to be one (`protocol.remote`)."""
     host, _, port = text.rpartition(":")
-    return Address(str(ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))), int(port))
+    if host.startswith("["):
+        host = str(ipaddress.IPv6Address(host[1:-1]))
+    return Address(host, int(port))
 
 
 def family_of(ip: str) -> socket.AddressFamily:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from nodepass.errors import DialError
 from nodepass.log import WARN
 from nodepass.net.address import Address, family_of
+from nodepass.net.tcp_options import tune
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from nodepass.log import Log
 
-STILL_CONNECTING = frozenset({0, errno.EINPROGRESS, errno.EWOULDBLOCK})
+STILL_CONNECTING = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK})
 
 
 class LocalAddress:
@@ -38,9 +39,7 @@ class LocalAddress:
         Raises:
             OSError: no socket could be made at all.
         """
-        family = family_of(target.ip)
-        sock = socket.socket(family, kind)
-        sock.setblocking(False)
+        sock = _make_socket(target, kind)
         if self._ip is None:
             return sock
         try:
@@ -50,9 +49,16 @@ class LocalAddress:
             self._log.seldom(
                 "dial", WARN, "Cannot dial %s from %s (%s): fallback to system auto", target, self._ip, error.strerror
             )
-            sock = socket.socket(family, kind)
-            sock.setblocking(False)
+            sock = _make_socket(target, kind)
         return sock
+
+
+def _make_socket(target: Address, kind: socket.SocketKind) -> socket.socket:
+    sock = socket.socket(family_of(target.ip), kind)
+    sock.setblocking(False)
+    if kind is socket.SOCK_STREAM:
+        tune(sock)
+    return sock
 
 
 class Dial:
@@ -66,7 +72,7 @@ class Dial:
         failed: called once instead, with a `DialError` that names the last address and why.
     """
 
-    __slots__ = ("_connected", "_failed", "_left", "_local", "_loop", "_share", "_sock", "_timer")
+    __slots__ = ("_connected", "_failed", "_left", "_local", "_loop", "_next_step", "_share", "_sock")
 
     def __init__(
         self,
@@ -83,7 +89,7 @@ class Dial:
         self._connected = connected
         self._failed = failed
         self._sock: socket.socket | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._next_step: asyncio.Handle | None = None
         self._next()
 
     def cancel(self) -> None:
@@ -93,17 +99,20 @@ class Dial:
 
     def _next(self) -> None:
         target = self._left.pop()
-        self._timer = self._loop.call_later(self._share, self._give_up, target, "no answer in time")
         try:
             sock = self._sock = self._local.open_socket(target, socket.SOCK_STREAM)
             status = sock.connect_ex((target.ip, target.port))
         except OSError as error:
-            self._loop.call_soon(self._give_up, target, error.strerror or str(error))
+            self._next_step = self._loop.call_soon(self._give_up, target, error.strerror or str(error))
             return
-        if status in STILL_CONNECTING:
+        if not status:
+            # On this machine, a connection is often there at once.
+            self._next_step = self._loop.call_soon(self._done, target)
+        elif status in STILL_CONNECTING:
+            self._next_step = self._loop.call_later(self._share, self._give_up, target, "no answer in time")
             self._loop.add_writer(sock.fileno(), self._on_writable, target)
         else:
-            self._loop.call_soon(self._give_up, target, os.strerror(status))
+            self._next_step = self._loop.call_soon(self._give_up, target, os.strerror(status))
 
     def _on_writable(self, target: Address) -> None:
         sock = self._sock
@@ -114,12 +123,16 @@ class Dial:
             self._give_up(target, os.strerror(status))
             return
         self._loop.remove_writer(sock.fileno())
-        self._sock = None
+        self._done(target)
+
+    def _done(self, target: Address) -> None:
+        sock, self._sock = self._sock, None
         self._close()
-        self._connected(sock, target)
+        if sock is not None:
+            self._connected(sock, target)
 
     def _give_up(self, target: Address, reason: str) -> None:
-        if self._timer is None:
+        if self._next_step is None:
             return
         self._close()
         if self._left:
@@ -128,9 +141,9 @@ class Dial:
             self._failed(DialError(f"cannot connect to {target}: {reason}"))
 
     def _close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._next_step is not None:
+            self._next_step.cancel()
+            self._next_step = None
         sock, self._sock = self._sock, None
         if sock is not None:
             self._loop.remove_writer(sock.fileno())

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from nodepass.errors import ListenError
 from nodepass.log import ERROR
 from nodepass.net.address import Address, family_of, from_socket
+from nodepass.net.tcp_options import tune
 from nodepass.net.udp import enlarge_buffers
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def bind(ips: Iterable[str], port: int, kind: socket.SocketKind) -> list[socket.
             if kind is socket.SOCK_STREAM:
                 if os.name == "posix":
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                tune(sock)
                 sock.bind((ip, port))
                 sock.listen(BACKLOG)
             else:

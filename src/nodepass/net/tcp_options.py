@@ -26,8 +26,10 @@ def unacknowledged(sock: socket.socket) -> int:
 
 
 def tune(sock: socket.socket) -> None:
-    """Set what every TCP connection here has: non-blocking, no Nagle delay, dead peers found within half a minute."""
-    sock.setblocking(False)
+    """Set what every TCP connection here has: no Nagle delay, dead peers found within half a minute.
+
+    What is set on a listening socket, the connections that it accepts have from the beginning.
+    """
     # A socket whose peer has already reset it refuses options on some systems; the first read will tell.
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

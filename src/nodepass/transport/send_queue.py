@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nodepass.transport.base import HIGH_WATER, LOW_WATER
 
@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Send = Callable[[bytes | memoryview], int]
+
+
+NOTHING: Final[deque[bytes | memoryview]] = deque()
+"""The queue of all that have nothing to send, as most of the time nearly all have: an empty one takes much memory, too."""
 
 
 class SendQueue:
@@ -23,7 +27,7 @@ class SendQueue:
     __slots__ = ("_chunks", "_over_high_water", "size")
 
     def __init__(self) -> None:
-        self._chunks: deque[bytes | memoryview] = deque()
+        self._chunks = NOTHING
         self._over_high_water = False
         self.size = 0
 
@@ -33,6 +37,8 @@ class SendQueue:
     def append(self, data: bytes | bytearray | memoryview, start: int) -> bool:
         """Keep `data` from `start` on; True when that fills the queue over the mark at which the feeder must pause."""
         rest = bytes(memoryview(data)[start:])
+        if self._chunks is NOTHING:
+            self._chunks = deque()
         self._chunks.append(rest)
         self.size += len(rest)
         if self.size <= HIGH_WATER or self._over_high_water:
@@ -53,7 +59,7 @@ class SendQueue:
         while chunks:
             chunk = chunks[0]
             sent = send(chunk)
-            if not chunks:
+            if chunks is not self._chunks:
                 # The link broke in there, and has cleared the queue.
                 return
             self.size -= sent
@@ -71,5 +77,5 @@ class SendQueue:
 
     def clear(self) -> None:
         """Forget what is left."""
-        self._chunks.clear()
+        self._chunks = NOTHING
         self.size = 0

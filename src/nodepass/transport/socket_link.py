@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from nodepass.net.address import Address, from_socket
 from nodepass.net.resets import ResetWatch
-from nodepass.net.tcp_options import reset_on_close, tune, unacknowledged
+from nodepass.net.tcp_options import reset_on_close, unacknowledged
 from nodepass.transport.base import LINGER, NOBODY, Ending, Link
 from nodepass.transport.send_queue import SendQueue
 
@@ -81,7 +81,7 @@ class SocketLink(Link):
     )
 
     def __init__(self, sock: socket.socket, shared: Shared, remote: Address | None = None) -> None:
-        tune(sock)
+        sock.setblocking(False)
         self._loop = asyncio.get_running_loop()
         self._sock: socket.socket | None = sock
         self._fd = sock.fileno()

@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nodepass.transport.base import LINGER, NOBODY, Ending, Link
 from nodepass.transport.send_queue import SendQueue
@@ -33,6 +33,10 @@ SMALL = 4 * 1024
 
 MOST_PIECES = 256
 """Pieces that wait unjoined where they may be datagrams."""
+
+
+NOTHING: Final[deque[bytes]] = deque()
+"""The stash of all streams where nothing waits: an empty one takes much memory, too."""
 
 
 class StreamLink(Link):
@@ -66,7 +70,7 @@ class StreamLink(Link):
     def __init__(self, remote: Address) -> None:
         self._loop = asyncio.get_running_loop()
         self._receiver: Receiver = NOBODY
-        self._stash: deque[bytes] = deque()
+        self._stash = NOTHING
         self._stashed = 0
         self._queue = SendQueue()
         self._reading = False
@@ -206,6 +210,8 @@ class StreamLink(Link):
                 # Many small pieces would take many times the memory of what is in them.
                 self._stash[-1] += data
             else:
+                if self._stash is NOTHING:
+                    self._stash = deque()
                 self._stash.append(bytes(data))
 
     def peer_ended(self) -> None:
@@ -278,7 +284,7 @@ class StreamLink(Link):
         """The owner closed the link: what came unread is lost to it, and the peer is told so."""
         self._reading = False
         if self._stash:
-            self._stash.clear()
+            self._stash = NOTHING
             self._stashed = 0
             self._refuse()
 
@@ -339,7 +345,7 @@ class StreamLink(Link):
             return
         self._lost = True
         self._reading = False
-        self._stash.clear()
+        self._stash = NOTHING
         self._stashed = 0
         self._queue.clear()
         for handle in (self._linger, self._wake):

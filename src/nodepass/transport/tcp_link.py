@@ -51,7 +51,8 @@ class TcpLink(SocketLink):
             self._shut_down()
 
     def _shut_down(self) -> None:
-        if self._sock is not None:
+        # Where the other side has ended as well, closing comes next, and tells it as much.
+        if self._sock is not None and not self._read_ended:
             with contextlib.suppress(OSError):
                 self._sock.shutdown(socket.SHUT_WR)
         super()._shut_down()

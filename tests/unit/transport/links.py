@@ -11,6 +11,7 @@ from nodepass.errors import DialError
 from nodepass.log import WARN, Log
 from nodepass.net.address import Address
 from nodepass.net.certificates import CertificateSource, ClientTls, client_context, self_signed
+from nodepass.net.tcp_options import tune
 from nodepass.transport.base import Carriers, Dialer
 from nodepass.transport.http2 import Http2Acceptor, Http2Dialer
 from nodepass.transport.mux import MuxConnection
@@ -96,6 +97,8 @@ def connected_sockets() -> tuple[socket.socket, socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         near = socket.create_connection(listening.getsockname())
         far, _ = listening.accept()
+    for sock in (near, far):
+        tune(sock)
     return near, far
 
 
