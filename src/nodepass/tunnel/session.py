@@ -163,7 +163,7 @@ class Session:
         self.ready = False
         self._timer.cancel()
         if self._control is not None:
-            if self.dialect.seals and not self._peer_leaves:
+            if self.dialect.seals and self._control.is_open:
                 self._send(Signal(Action.LEAVE))
             self._control.close()
         self._verification.close()
