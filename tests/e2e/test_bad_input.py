@@ -121,11 +121,12 @@ def test_bad_environment(name: str, value: str) -> None:
 
 @pytest.mark.parametrize("level", ["debug", "info"])
 def test_key_is_shown_nowhere(np: Runner, level: str) -> None:
+    """Each with a command line of its own, which a fork has not."""
     encoded = SECRET.replace("-", "%2D")
     port, users = free_port(), free_port()
-    server = np.run(f"server://{SECRET}@127.0.0.1:{port}/127.0.0.1:{users}?mode=1&log={level}").listening()
-    client = np.run(f"client://{encoded}@127.0.0.1:{port}/127.0.0.1:9?mode=2&log={level}").ready()
-    stranger = np.run(f"client://wrong-{SECRET}@127.0.0.1:{port}/127.0.0.1:9?mode=2&log={level}")
+    server = np.run(f"server://{SECRET}@127.0.0.1:{port}/127.0.0.1:{users}?mode=1&log={level}", forked=False).listening()
+    client = np.run(f"client://{encoded}@127.0.0.1:{port}/127.0.0.1:9?mode=2&log={level}", forked=False).ready()
+    stranger = np.run(f"client://wrong-{SECRET}@127.0.0.1:{port}/127.0.0.1:9?mode=2&log={level}", forked=False)
     stranger.wait_for("Client error")
     for process in (server, client, stranger):
         shown = Path(f"/proc/{process.pid}/cmdline").read_bytes() + Path(f"/proc/{process.pid}/comm").read_bytes()

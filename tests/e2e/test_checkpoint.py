@@ -15,6 +15,7 @@ LINE = re.compile(
     r"CHECK_POINT\|MODE=[12]\|PING=\d+ms\|POOL=\d+\|TCPS=\d+\|UDPS=\d+\|TCPRX=\d+\|TCPTX=\d+\|UDPRX=\d+\|UDPTX=\d+"
 )
 UP, DOWN = 1_234_567, 765_432
+OFTEN = {"NP_REPORT_INTERVAL": "500ms"}
 SETUPS = ["reverse", "forward", "reverse tls", "single"]
 
 
@@ -22,7 +23,7 @@ SETUPS = ["reverse", "forward", "reverse tls", "single"]
 @pytest.mark.parametrize("setup", SETUPS)
 def test_line_and_counters(np: Runner, setup: str) -> None:
     flow, _, tls = setup.partition(" ")
-    tunnel = np.forwarder() if flow == "single" else np.tunnel(flow, server="tls=1" if tls else "")
+    tunnel = np.forwarder(env=OFTEN) if flow == "single" else np.tunnel(flow, server="tls=1" if tls else "", env=OFTEN)
     with Recorder(tunnel.target, answer=bytes(DOWN)) as target, connect(tunnel.users) as user:
         user.sendall(bytes(UP))
         user.shutdown(socket.SHUT_WR)
@@ -49,7 +50,7 @@ def test_line_and_counters(np: Runner, setup: str) -> None:
 @pytest.mark.parametrize("setup", SETUPS)
 def test_sessions_in_progress(np: Runner, setup: str) -> None:
     flow, _, tls = setup.partition(" ")
-    tunnel = np.forwarder() if flow == "single" else np.tunnel(flow, server="tls=1" if tls else "")
+    tunnel = np.forwarder(env=OFTEN) if flow == "single" else np.tunnel(flow, server="tls=1" if tls else "", env=OFTEN)
     with Echo(tunnel.target), connect(tunnel.users) as one, connect(tunnel.users) as two:
         assert exchange(one, b"1") == b"1"
         assert exchange(two, b"2") == b"2"

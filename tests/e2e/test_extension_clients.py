@@ -57,11 +57,11 @@ def three(np: Runner, query: str = "") -> Iterator[Clients]:
         urls = {}
         for name in NAMES:
             target = stack.enter_context(Echo(greeting=name))
-            urls[name] = f"client://{KEY}@127.0.0.1:{port}/127.0.0.1:{target.port}?mode=2&min=8&log=debug"
+            urls[name] = f"client://{KEY}@127.0.0.1:{port}/127.0.0.1:{target.port}?mode=2&min=4&log=debug"
         clients = {name: np.run(url, env=DIES_QUIETLY) for name, url in urls.items()}
         for client in clients.values():
             client.ready()
-        server.checkpoint(having=r"POOL=(2[4-9]|[3-9]\d)\|")
+        server.checkpoint(having=r"POOL=(1[2-9]|[2-9]\d)\|")
         yield Clients(server, users, clients, urls)
 
 

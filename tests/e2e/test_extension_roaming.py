@@ -98,7 +98,7 @@ def test_a_client_that_moves_has_a_new_session_at_once(np: Runner, transport: Po
                 tunnel.client.ready(since=since[0])
                 tunnel.server.wait_for(f"Session with {address}:.* is ready", since=since[1])
                 assert echoed(tunnel.users)
-        assert not tunnel.client.matches("refused|409")
+        assert not tunnel.client.matches("refused")
         assert len(tunnel.server.matches("Handshake with")) == 4
 
 
@@ -107,12 +107,12 @@ def test_pool_connections_come_from_another_address_than_the_handshake(np: Runne
     """As behind a NAT with several addresses; a v1 server drops them."""
     with Network() as network:
         network.for_pool = THERE
-        tunnel = np.tunnel(server=f"type={transport}", client="min=8", via=network.port, wait=False)
+        tunnel = np.tunnel(server=f"type={transport}", via=network.port, wait=False)
         network.to = tunnel.port
         tunnel.client.ready()
         with Echo(tunnel.target):
             assert all(echoed(tunnel.users) for _ in range(20))
-        tunnel.server.checkpoint(having=r"POOL=([89]|1\d)\|")
+        tunnel.server.checkpoint(having=r"POOL=([4-9]|1\d)\|")
         assert tunnel.server.matches(f"Handshake with {HERE}:")
         assert not tunnel.server.matches("Refused|ERROR")
 

@@ -138,7 +138,7 @@ def test_a_new_certificate_may_be_seen_before_it_is_heard_of(np: Runner, tmp_pat
     with Overtaking() as way:
         tunnel = np.tunnel(
             "forward",
-            server=f"tls=2&crt={crt}&key={key}",
+            server=f"tls=2&crt={crt}&key={key}&pool=single",
             env={"NP_RELOAD_INTERVAL": "200ms", "NP_REPORT_INTERVAL": "2s"},
             client_env={"SSL_CERT_FILE": str(authority.path)},
             via=way.port,

@@ -79,7 +79,7 @@ class Server:
 
 def test_users_who_wait_for_a_client_that_has_stopped_hold_up_nobody(np: Runner) -> None:
     """The other client's target was down when they came, so that they hope for the one that has stopped."""
-    server = Server(np, "max=1", NP_REPORT_INTERVAL=NEVER, NP_POOL_GET_TIMEOUT=NEVER)
+    server = Server(np, "max=1&pool=single", NP_REPORT_INTERVAL=NEVER, NP_POOL_GET_TIMEOUT=NEVER)
     down = free_port()
     with Echo() as target, ExitStack() as stack:
         stopped = server.join(target.port)

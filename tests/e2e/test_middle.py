@@ -64,7 +64,7 @@ class Dropper(Wiretap):
 @pytest.mark.parametrize("flow", ["reverse", "forward"])
 def test_connections_that_died_idle_are_replaced_before_a_user_gets_one(np: Runner, flow: str, type_: int) -> None:
     with Dropper(type_) as dropper:
-        tunnel = np.tunnel(flow, via=dropper.port, server=f"type={type_}", client="min=8", wait=False)
+        tunnel = np.tunnel(flow, via=dropper.port, server=f"type={type_}&pool=single", client="min=8", wait=False)
         dropper.to = tunnel.port
         tunnel.server.ready()
         tunnel.client.ready()

@@ -185,7 +185,7 @@ def test_a_user_that_breaks_off_is_seen_by_the_target(np: Runner, tmp_path: Path
         assert received.ended_by == "reset"
 
 
-@each_setup
+@pytest.mark.parametrize(("flow", "https"), [("reverse", True), ("forward", False)])
 def test_what_idles_outlives_the_timeout_of_the_proxy(np: Runner, tmp_path: Path, flow: str, https: bool) -> None:
     with (
         behind(np, tmp_path, flow, https=https, read_timeout="2s", interval="500ms") as tunnel,

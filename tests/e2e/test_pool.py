@@ -18,7 +18,7 @@ from tests.harness.raw import ask, pool_connection
 @pytest.mark.parametrize("tls", [0, 1])
 @pytest.mark.parametrize("flow", ["reverse", "forward"])
 def test_client_keeps_min_connections_ready(np: Runner, flow: str, tls: int) -> None:
-    tunnel = np.tunnel(flow, client="min=7", server=f"tls={tls}")
+    tunnel = np.tunnel(flow, client="min=7&pool=single", server=f"tls={tls}")
     # A refill while the pool is started may open a few more, which shrink away only by use.
     tunnel.client.checkpoint(having=r"POOL=[78]\|")
     tunnel.server.checkpoint(having=r"POOL=[78]\|")
@@ -26,7 +26,7 @@ def test_client_keeps_min_connections_ready(np: Runner, flow: str, tls: int) -> 
 
 @pytest.mark.every_transport
 def test_max_of_the_server_counts(np: Runner) -> None:
-    tunnel = np.tunnel(client="min=50", server="max=3")
+    tunnel = np.tunnel(client="min=50", server="max=3&pool=single")
     assert tunnel.client.checkpoint(having=r"POOL=3\|")
     with Echo(tunnel.target):
         assert all(echoed(tunnel.users, 1000) for _ in range(10))
@@ -35,7 +35,7 @@ def test_max_of_the_server_counts(np: Runner) -> None:
 
 @pytest.mark.every_transport
 def test_users_beyond_max_are_served_as_the_pool_refills(np: Runner) -> None:
-    tunnel = np.tunnel(client="min=1", server="max=2")
+    tunnel = np.tunnel(client="min=1", server="max=2&pool=single")
     with Echo(tunnel.target), ExitStack() as stack:
         users = [stack.enter_context(connect(tunnel.users)) for _ in range(20)]
         for number, user in enumerate(users):

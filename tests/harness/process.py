@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
+from tests.harness.forks import Fork
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
@@ -49,11 +51,22 @@ class Process:
         self._changed = threading.Condition()
         self._open_pipes = 0
         self._readers: list[threading.Thread] = []
-        self._popen: subprocess.Popen[str] | None = None
+        self._popen: subprocess.Popen[str] | Fork | None = None
 
     def start(self) -> Self:
         """Start it."""
-        self._popen = subprocess.Popen(
+        self._popen = self._launch()
+        assert self._popen.stdout is not None
+        assert self._popen.stderr is not None
+        self._open_pipes = 2
+        for pipe, lines in ((self._popen.stdout, self.stdout), (self._popen.stderr, self.stderr)):
+            reader = threading.Thread(target=self._read, args=(pipe, lines), daemon=True)
+            reader.start()
+            self._readers.append(reader)
+        return self
+
+    def _launch(self) -> subprocess.Popen[str] | Fork:
+        return subprocess.Popen(
             self.argv,
             env=self._env,
             cwd=self._cwd,
@@ -63,14 +76,6 @@ class Process:
             text=True,
             errors="replace",
         )
-        assert self._popen.stdout is not None
-        assert self._popen.stderr is not None
-        self._open_pipes = 2
-        for pipe, lines in ((self._popen.stdout, self.stdout), (self._popen.stderr, self.stderr)):
-            reader = threading.Thread(target=self._read, args=(pipe, lines), daemon=True)
-            reader.start()
-            self._readers.append(reader)
-        return self
 
     __enter__ = start
 
@@ -166,7 +171,7 @@ class Process:
         return "\n".join((f"--- {self.name}: {' '.join(self.argv)}", *lines, "---"))
 
     @property
-    def _started(self) -> subprocess.Popen[str]:
+    def _started(self) -> subprocess.Popen[str] | Fork:
         assert self._popen is not None, "it has not been started"
         return self._popen
 
@@ -192,6 +197,7 @@ class NodePass(Process):
         name: what it is called in a failure; the URL's scheme unless given.
         prefix: a program and its arguments that run it, such as `unshare -m`.
         python: arguments of the interpreter.
+        forked: whether it may be a fork of a process that has imported everything (see `forks`), which is there at once.
     """
 
     LISTENING = "Listening on"
@@ -205,9 +211,16 @@ class NodePass(Process):
         name: str = "",
         prefix: Sequence[str] = (),
         python: Sequence[str] = (),
+        forked: bool = False,
     ) -> None:
         argv = [*prefix, sys.executable, *python, "-m", "nodepass", url]
         super().__init__(argv, env={"PYTHONPATH": str(SOURCE), **(env or {})}, name=name or url.partition(":")[0])
+        # What the interpreter is told, it must be told at its start.
+        fresh = prefix or python or any(variable.startswith("PYTHON") for variable in env or ())
+        self._forked = forked and not fresh
+
+    def _launch(self) -> subprocess.Popen[str] | Fork:
+        return Fork(["nodepass", self.argv[-1]], self._env, self._cwd) if self._forked else super()._launch()
 
     def listening(self, timeout: float = TIMEOUT) -> Self:
         """Wait until a server takes clients: one that comes earlier waits a cooldown long before it tries again."""

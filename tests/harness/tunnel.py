@@ -64,7 +64,7 @@ class Runner:
 
     def run(self, url: str, *, env: Mapping[str, str] | None = None, **more: Any) -> NodePass:
         """Start `nodepass URL`."""
-        process = self._stack.enter_context(NodePass(url, env={**QUICK, **(env or {})}, **more))
+        process = self._stack.enter_context(NodePass(url, env={**QUICK, **(env or {})}, **{"forked": True, **more}))
         self._all.append(process)
         return process
 

@@ -56,10 +56,16 @@ class Action(Enum):
     """Compare the certificate of an idle pool connection. Needs ``id``; ``fp`` where it is known."""
     PIN = "pin"
     """The server has another certificate from now on. Needs ``fp``. Goes over sealed channels only (extension.md)."""
+    LEAVE = "leave"
+    """This end ends the session; each of its users' connections is ended or broken for all to see. Goes over sealed
+    channels only."""
 
 
 LAUNCHES: Final = frozenset({Action.TCP, Action.UDP})
 """What tells of a user."""
+
+SEALED_ONLY: Final = frozenset({Action.PIN, Action.LEAVE})
+"""What is said over sealed channels only: nobody else may say it, and no v1 peer knows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +124,8 @@ class SignalCodec:
         self._pad = (raw_key * (_RAW_LIMIT // len(raw_key) + 1))[:_RAW_LIMIT]
 
     def encode(self, signal: Signal) -> bytes:
-        if signal.action is Action.PIN:
-            raise SignalError("a pin goes over a sealed channel only")
+        if signal.action in SEALED_ONLY:
+            raise SignalError(f"{signal.action.value} goes over a sealed channel only")
         return write_line(self._xor(to_json(signal)))
 
     def decode(self, line: bytes) -> Signal:
@@ -129,8 +135,8 @@ class SignalCodec:
             # The usual cause is a peer with another key, or none; the bytes themselves say nothing to a reader.
             raise SignalError(f"line of {len(line)} bytes is not a signal under this key") from error
         signal = from_json(members)
-        if signal.action is Action.PIN:
-            raise SignalError("a pin came over a channel that is not sealed")
+        if signal.action in SEALED_ONLY:
+            raise SignalError(f"{signal.action.value} came over a channel that is not sealed")
         return signal
 
     def _xor(self, data: bytes) -> bytes:

@@ -160,8 +160,12 @@ class Carriers(UserPool):
     def _departed(self, connection: MuxConnection) -> None:
         """One is gone, and all it had to send with it."""
         self._present.discard(connection)
-        if not self._present:
-            self._empty.set()
+        if self._present:
+            return
+        self._empty.set()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            self._sweeping = None
 
     # As `UserPool`: what pooled links tell.
 

@@ -68,6 +68,11 @@ class Control:
         self.congested = False
         """Whether the peer reads signals more slowly than they are sent."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not come to its end."""
+        return self._closed is not None
+
     def start(self, early: bytes) -> None:
         """Begin to listen and to ping; `early` are bytes that came with the ID."""
         self._link.attach(self)
@@ -109,6 +114,8 @@ class Control:
         elif self._closed is not None:
             silence = SILENT_INTERVALS * self._interval
             self._end(SilenceError(f"nothing was heard on the control channel for {silence:g} s"))
+            # Nobody takes what is left to be sent.
+            self._link.abort()
 
     def _beat(self) -> None:
         """Once every report interval: ask the peer for a sign of life."""

@@ -71,6 +71,11 @@ class Dialect:
         return Feature.PIN in self.features
 
     @property
+    def seals(self) -> bool:
+        """Whether control lines are sealed, so that things can be said which v1 does not know."""
+        return Feature.SEAL in self.features
+
+    @property
     def inband(self) -> bool:
         """Whether a user is announced on the connection that carries it."""
         return Feature.INBAND in self.features

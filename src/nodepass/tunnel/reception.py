@@ -108,7 +108,7 @@ class Reception:
             handshake.refuse(HTTPStatus.BAD_REQUEST, "several processes here need more of the extension")
             return
         if lacks(self._config.pool, agreement, features):
-            handshake.refuse(HTTPStatus.BAD_REQUEST, NO_SHARING)
+            self._refuse_single(handshake)
             return
         trust = Trust.PLAIN if dialect.pins or self._certificate is None else Trust.UNKNOWN
         self._begin(handshake.link.remote, dialect, trust)
@@ -117,7 +117,7 @@ class Reception:
     def _meet_v1(self, handshake: HandshakeReceiver) -> None:
         """A client with a token begins a session, unless its address has one that is alive."""
         if lacks(self._config.pool, self._agreement()):
-            handshake.refuse(HTTPStatus.BAD_REQUEST, NO_SHARING)
+            self._refuse_single(handshake)
             return
         remote = handshake.link.remote
 
@@ -135,6 +135,11 @@ class Reception:
             handshake.refuse(HTTPStatus.CONFLICT, "another client from this address is connected")
 
         self._unless_alive(remote.ip, begin, refuse)
+
+    def _refuse_single(self, handshake: HandshakeReceiver) -> None:
+        """A client that has a connection for each user, where they are to share them."""
+        self._log.seldom("single", WARN, "Refused the client at %s: %s", handshake.link.remote, NO_SHARING)
+        handshake.refuse(HTTPStatus.BAD_REQUEST, NO_SHARING)
 
     def _unless_alive(self, ip: str, begin: Callable[[], None], refuse: Callable[[], None]) -> None:
         """Begin another session with a v1 client unless the one it has gives a sign of life in time; then refuse."""

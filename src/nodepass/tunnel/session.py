@@ -1,7 +1,8 @@
 """One peer: what the handshake agreed on, the pool, the control channel. It dies as a whole.
 
 A session begins when the handshake is done, is `ready` when it may carry users, and ends once, for one reason: then its
-pool, its control channel and its relays are gone, and no others. Who owns it learns of each step by three callbacks.
+pool, its control channel and its relays are gone, and no others. Where the peer has said that it leaves, relays have a
+while to pass on what it sent last. Who owns it learns of each step by three callbacks.
 
 With TLS and a v1 peer, the ends also compare the certificates they see; what that means for being ready is
 `verification`'s. A client of this project knows what to see (`pin`): each certificate that the server gets is told first.
@@ -17,6 +18,7 @@ from nodepass.errors import SessionError, SilenceError
 from nodepass.log import WARN
 from nodepass.protocol.launch import encode_launch
 from nodepass.protocol.signals import Action, Signal
+from nodepass.transport.base import LINGER
 from nodepass.tunnel.carriers import Carriers
 from nodepass.tunnel.control import Control
 from nodepass.tunnel.pool import Pool
@@ -117,6 +119,8 @@ class Session:
         self.relays: set[Relay] = set()
         self.ended: asyncio.Future[SessionError] = self._loop.create_future()
         self.ready = False
+        self._peer_leaves = False
+        """Whether the peer has said that it ends the session, and that its users' connections speak for themselves."""
         patience = resources.tunables.handshake_timeout
         self._timer = self._loop.call_later(patience, self.end, SessionError("no control channel came up in time"))
 
@@ -177,15 +181,24 @@ class Session:
         self.ready = False
         self._timer.cancel()
         if self._control is not None:
+            if self.dialect.seals and self._control.is_open:
+                self._send(Signal(Action.LEAVE))
             self._control.close()
         self._verification.close()
-        for relay in tuple(self.relays):
-            relay.abort()
+        if self._peer_leaves:
+            # What it has sent last may still be on the way to users here.
+            self._loop.call_later(LINGER, self._break_relays)
+        else:
+            self._break_relays()
         if self.fell_silent:
             self.pool.abort()
         else:
             self.pool.close()
         self._owner.session_ended(self, reason)
+
+    def _break_relays(self) -> None:
+        for relay in tuple(self.relays):
+            relay.abort()
 
     @property
     def fell_silent(self) -> bool:
@@ -263,6 +276,8 @@ class Session:
             self._verification.received(signal)
         elif signal.action is Action.PIN:
             self._owner.certificate_announced(signal.fp)
+        elif signal.action is Action.LEAVE:
+            self._peer_leaves = True
         elif self.dialect.inband:
             self._resources.log.seldom("signal", WARN, "%s sent a user's signal on the control channel: ignored", self.peer)
         elif self._egress is None:

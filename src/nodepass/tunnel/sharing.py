@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from nodepass.config import PoolSharing, PoolTransport
 from nodepass.protocol.extension import FEATURES, Feature
+from nodepass.tunnel.dialect import MUX_NEEDS
 
 if TYPE_CHECKING:
     from nodepass.protocol.agreement import Agreement
@@ -24,7 +25,7 @@ def offered(sharing: PoolSharing) -> frozenset[Feature]:
 
 def granted(sharing: PoolSharing, transport: PoolTransport, features: frozenset[Feature]) -> frozenset[Feature]:
     """What a server says that both have, of what a client has offered."""
-    shares = sharing is not PoolSharing.SINGLE and transport in WITHOUT_STREAMS
+    shares = sharing is not PoolSharing.SINGLE and transport in WITHOUT_STREAMS and features >= MUX_NEEDS
     return features & (FEATURES if shares else FEATURES - {Feature.MUX})
 
 

@@ -7,8 +7,8 @@ What always holds:
   streams of the connection break. What concerns a stream that is over is ignored: it may have crossed our end of it.
 - A stream that is read slowly holds up itself only: its window closes, and the connection is read on.
 - Where nothing is heard on a connection for `SILENT_INTERVALS`, it is given up, although the control channel is well.
-- A connection that is closed takes and opens no more streams, and ends with the last of them. It is read until the other end
-  has closed it, too: what came on a socket that is closed would have the system throw away what was sent last.
+- A connection that is closed takes and opens no more streams, and ends with the last of them. It is read until the other
+  end has closed it, too: what came on a socket that is closed would have the system throw away what was sent last.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ TURN: Final = 64 * 1024
 """Bytes that a stream sends before it is the next one's turn."""
 
 MOST_UNSENT: Final = 1024 * 1024
-"""Bytes that may wait in the lower link. Streams stop long before; what is more is answers to a peer that reads none."""
+"""Bytes that are said while the lower link has enough. Streams stop then: these are answers to a peer that reads none."""
 
 
 class Sender:
@@ -51,6 +51,8 @@ class Sender:
         self._log = log
         self._frames: list[bytes] = []
         self._size = 0
+        self._unread = 0
+        """Bytes said since the lower link has had enough."""
         self._flushing: asyncio.Handle | None = None
         self._waiting: dict[MuxLink, None] = {}
         self._pumping = False
@@ -129,9 +131,11 @@ class Sender:
         if not frames:
             return
         self._frames = []
+        if self.held:
+            self._unread += self._size
         self._size = 0
         self._lower.write(frames[0] if len(frames) == 1 else b"".join(frames))
-        if self._lower.unsent > MOST_UNSENT:
+        if self._unread > MOST_UNSENT:
             self._log.seldom("mux", WARN, "%s does not read what it asks for on a shared connection", self._lower.remote)
             self._lower.abort()
 
@@ -144,6 +148,7 @@ class Sender:
     def go_on(self) -> None:
         """It has room again."""
         self.held = False
+        self._unread = 0
         self._pump()
 
     def _pump(self) -> None:
