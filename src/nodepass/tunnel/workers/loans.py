@@ -18,6 +18,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Final
 
 from nodepass.errors import SessionError
+from nodepass.net.address import Address
 from nodepass.net.pair import tcp_pair
 from nodepass.policy.replay_window import ReplayWindow
 from nodepass.protocol.conn_id import CONTROL
@@ -32,7 +33,6 @@ from nodepass.tunnel.workers.cells import Figure
 from nodepass.tunnel.workers.company_messages import Borrow, Lent
 
 if TYPE_CHECKING:
-    from nodepass.net.address import Address
     from nodepass.protocol.signals import Codec
     from nodepass.relay.link_ends import LinkEnd
     from nodepass.transport.base import Link
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from nodepass.tunnel.upstream import Relay
     from nodepass.tunnel.workers.cells import Cells
     from nodepass.tunnel.workers.channel import Channel
+
+INSIDE: Final = Address("127.0.0.1", 0)
+"""Where both ends of a connection inside the machine are. One that is broken already could not tell."""
 
 MOST_ASKED: Final = 256
 """Connections that are asked for at a time."""
@@ -160,7 +163,7 @@ class Loans:
             return
         lender.asked -= 1
         if descriptors:
-            lender.stock.append(TcpLink(socket.socket(fileno=descriptors[0]), self._resources.shared))
+            lender.stock.append(TcpLink(socket.socket(fileno=descriptors[0]), self._resources.shared, INSIDE))
             switchboard.serve_waiting()
             lender.drop_stock()
         else:
@@ -196,7 +199,7 @@ def lend(borrow: Borrow, switchboard: Switchboard, channel: Channel, resources: 
         channel.send(Lent(borrow.number))
         return
     channel.send(Lent(borrow.number), [far.detach()])
-    splice(TcpLink(near, resources.shared), pooled.link, session.relays, pooled.early)
+    splice(TcpLink(near, resources.shared, INSIDE), pooled.link, session.relays, pooled.early)
 
 
 def splice(near: Link, far: Link, relays: set[Relay], early: bytes = b"") -> None:
