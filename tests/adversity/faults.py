@@ -30,6 +30,8 @@ NOT_NOTICED: Final = NOTICED / 3
 LONG_SILENCE: Final = NOTICED + 2 * COOLDOWN
 """Both sides have given up and tried again."""
 
+RESETS_BETWEEN: Final = "resets at middle"
+
 WHILE: Final = 0.5
 """Seconds that a trouble lasts."""
 
@@ -62,6 +64,14 @@ class Fault:
 
     def __str__(self) -> str:
         return self.name.replace(" ", "-")
+
+    @property
+    def repeats(self) -> bool:
+        """Whether a target may hear the beginning of a connection twice: the word that it was reached can get lost.
+
+        The user is then sent another way (`relay/joining`), with what it had said so far.
+        """
+        return self.name == RESETS_BETWEEN or bool({"server", "client"} & set(self.killed))
 
     def suits(self, transport: PoolTransport) -> bool:
         """Whether it can happen to such a tunnel."""

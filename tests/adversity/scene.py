@@ -124,6 +124,8 @@ class Scene:
         self.datagrams: Datagrams
         self.warm: dict[str, int] = {}
         """Descriptors of each process once it was warm."""
+        self.twice = 0
+        """Connections whose beginning was heard on two of the target's."""
         self.idle: dict[str, int] = {}
         """Connections in each one's pool when all was over."""
 
@@ -190,7 +192,7 @@ class Scene:
         whole = [number for number, each in records.items() if each.outcome is Outcome.WHOLE]
         assert [number for number in whole if told["whole", number] != 1] == [], "served, but not once at the target"
         begun = {number for what, number in told if what == "begun"}
-        assert [number for number in begun if told["begun", number] > 1] == [], "heard twice by the target"
+        self.twice = sum(told["begun", number] > 1 for number in begun)
         self._assert_target_is_done(begun, told)
         self._assert_nothing_is_left()
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 FILE: Final = "NODEPASS_ADVERSITY_TABLE"
 """The environment variable that names the file; without it nothing is kept."""
 
+LINE: Final = "{:<44} {:>5} {:>9} {:>8} {:>10} {:>7} {:>7} {:>5} {:>5}"
+
 LONG: Final = "NODEPASS_ADVERSITY"
 
 
@@ -33,6 +35,7 @@ class Row:
         verified: bytes compared.
         served: connections that were served whole.
         broken: connections that broke, and were told.
+        twice: connections whose beginning a target heard twice.
         lost: what was lost without a word: 0 in a test that passes.
     """
 
@@ -41,6 +44,7 @@ class Row:
     verified: int
     served: int
     broken: int
+    twice: int = 0
     lost: int = 0
 
 
@@ -61,13 +65,12 @@ def lines(rows: Iterable[Row]) -> list[str]:
     by_fault = defaultdict(list)
     for row in rows:
         by_fault[row.fault].append(row)
-    head = ("fault", "times", "recovered", "longest", "verified", "served", "broken", "lost")
-    shown = ["{:<44} {:>5} {:>9} {:>8} {:>10} {:>7} {:>7} {:>5}".format(*head)]
+    head = ("fault", "times", "recovered", "longest", "verified", "served", "broken", "twice", "lost")
+    shown = [LINE.format(*head)]
     for fault, them in sorted(by_fault.items()):
         back = [row.recovered for row in them if row.recovered >= 0]
         longest = f"{max(back):.2f} s" if back else "-"
-        shown.append(
-            f"{fault:<44} {len(them):>5} {len(back):>9} {longest:>8} {sum(row.verified for row in them) / 1e6:>7.1f} MB"
-            f" {sum(row.served for row in them):>7} {sum(row.broken for row in them):>7} {sum(row.lost for row in them):>5}"
-        )
+        verified = f"{sum(row.verified for row in them) / 1e6:.1f} MB"
+        sums = [sum(getattr(row, name) for row in them) for name in ("served", "broken", "twice", "lost")]
+        shown.append(LINE.format(fault, len(them), len(back), longest, verified, *sums))
     return shown

@@ -1,7 +1,8 @@
 """The far end of verified traffic: `python -m tests.adversity.target PORT`, a process that can be killed and stopped.
 
 It writes a line for each thing that happens to a connection: `begun`, then `whole`, `cut`, `broken` or `wrong`, with the
-number and what there is to say. Datagrams go back as they came.
+number and what there is to say. `whole` is said of what has come; that the user learns of it is for
+the user to say. Datagrams go back as they came.
 """
 
 from __future__ import annotations
@@ -35,7 +36,6 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         head = Head.unpack(await read_exactly(reader, HEAD_SIZE))
         tell("begun", head.number)
         await converse(head, reader, writer)
-        tell("whole", head.number)
         writer.close()
     except CutError as error:
         if head is not None:
@@ -60,6 +60,8 @@ async def converse(head: Head, reader: asyncio.StreamReader, writer: asyncio.Str
             message = f"more than was announced: {more.hex()}"
             raise WrongContentError(message)
         await sending
+        # Before the trailer: whoever has that can count on this, even if we are killed in between.
+        tell("whole", head.number)
         writer.write(head.trailer)
         await writer.drain()
     finally:
