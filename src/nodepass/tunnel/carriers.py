@@ -7,7 +7,7 @@ What always holds:
 
 - A user goes to the connection with the fewest streams. One that has ended, or is to end, takes no more.
 - A stream that the peer opens carries nobody before its launch signal has been read, for which it has so long as a signal
-  may take.
+  may take. The signal comes with what opens the stream: a connection on which many are opened in vain is not dealt with.
 - Closing lets streams in progress go on: the last one takes its connection along.
 """
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from nodepass.errors import SignalError
+from nodepass.errors import FrameError, SignalError
 from nodepass.log import WARN
 from nodepass.protocol.conn_id import CONTROL
 from nodepass.transport.mux import MuxConnection
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 CARRIERS: Final = 4
 """Connections that a client keeps, unless `min` or `max` allows fewer."""
+
+MOST_IN_VAIN: Final = 1024
+"""Streams that a peer may open, within the time that a signal may take, without saying whom they carry."""
 
 
 class Carriers(UserPool):
@@ -68,6 +71,8 @@ class Carriers(UserPool):
         self._connections: dict[ConnectionId, MuxConnection] = {}
         self._present: set[MuxConnection] = set()
         self._unlaunched: dict[PooledLink, float] = {}
+        self._in_vain = 0
+        """Streams that ended without a signal since the last sweep."""
         self._sweeping: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
         self._empty.set()
@@ -136,6 +141,13 @@ class Carriers(UserPool):
     # What connections tell.
 
     def _accepted(self, stream: MuxLink) -> None:
+        """The peer has opened a stream.
+
+        Raises:
+            FrameError: it opens too many of which nothing comes.
+        """
+        if len(self._unlaunched) + self._in_vain >= MOST_IN_VAIN:
+            raise FrameError(f"more than {MOST_IN_VAIN} streams that carry nobody")
         pooled = PooledLink(self, CONTROL, stream, b"")
         self._unlaunched[pooled] = self._loop.time()
         if self._sweeping is None:
@@ -145,6 +157,7 @@ class Carriers(UserPool):
     def _sweep(self) -> None:
         """Drop the streams on which nobody was launched in time."""
         self._sweeping = None
+        self._in_vain = 0
         latest = self._loop.time() - self._patience
         for pooled in [pooled for pooled, since in self._unlaunched.items() if since <= latest]:
             pooled.link.abort()
@@ -170,7 +183,8 @@ class Carriers(UserPool):
     # As `UserPool`: what pooled links tell.
 
     def link_lost(self, pooled: PooledLink) -> None:
-        self._unlaunched.pop(pooled, None)
+        if self._unlaunched.pop(pooled, None) is not None:
+            self._in_vain += 1
 
     def spoke_early(self, pooled: PooledLink) -> None:
         if pooled not in self._unlaunched or self._launched is None:

@@ -12,7 +12,7 @@ from nodepass.protocol.conn_id import CONTROL, from_bytes
 from nodepass.protocol.launch import encode_launch
 from nodepass.protocol.signals import Action, Signal
 from nodepass.protocol.yamux import ACK, DATA, FIN, GO_AWAY, RST, SYN, GoAway, go_away, window_update
-from nodepass.tunnel.carriers import Carriers
+from nodepass.tunnel.carriers import MOST_IN_VAIN, Carriers
 from tests.unit.protocol.chunks import every_byte
 from tests.unit.relay.fakes import Lines
 from tests.unit.transport.mux.ends import Frame, Lower, data, reset_of, turn
@@ -293,3 +293,32 @@ async def test_breaking_breaks_all_of_it_even_what_was_about_to_go() -> None:
     assert (busy.end, leaving.end) == ("aborted", "aborted")
     async with asyncio.timeout(10):
         await stage.carriers.departed()
+
+
+@pytest.mark.parametrize("taken_back", [False, True])
+async def test_a_connection_on_which_streams_are_opened_in_vain_is_not_dealt_with(taken_back: bool) -> None:
+    stage = Stage(takes=True)
+    flooded, other = stage.carrier(1), stage.carrier(2)
+    other.deliver(data(1, LAUNCH, SYN))
+    for stream_id in range(1, 2 * MOST_IN_VAIN, 2):
+        flooded.deliver(window_update(stream_id, 0, SYN))
+        if taken_back:
+            flooded.deliver(window_update(stream_id, 0, RST))
+    assert not flooded.gone
+    flooded.deliver(window_update(2 * MOST_IN_VAIN + 1, 0, SYN))
+    await turn()
+    assert flooded.gone
+    assert not other.gone
+    assert len(stage.launched) == 1
+    stage.carriers.abort()
+
+
+async def test_streams_that_carry_somebody_do_not_count_as_in_vain() -> None:
+    stage = Stage(takes=True)
+    lower = stage.carrier(1)
+    for stream_id in range(1, 2 * MOST_IN_VAIN + 10, 2):
+        lower.deliver(data(stream_id, LAUNCH, SYN))
+        lower.deliver(window_update(stream_id, 0, RST))
+    assert not lower.gone
+    assert len(stage.launched) > MOST_IN_VAIN
+    stage.carriers.abort()

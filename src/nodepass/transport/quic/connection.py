@@ -280,7 +280,7 @@ class Connection:
         if self.over:
             return
         violation = isinstance(error, ProtocolError)
-        shown = str(error) if violation else repr(error)
+        shown = str(error) if violation else f"the QUIC library gave up ({type(error).__name__}: {error})"
         self._log.seldom("quic peer", WARN, "QUIC: ended the connection with %s: %s", self.peer, shown)
         code = PROTOCOL_VIOLATION if violation else INTERNAL_ERROR
         self.fail(ConnectionAbortedError(f"the QUIC connection was ended: {shown}"), code)

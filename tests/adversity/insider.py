@@ -1,0 +1,185 @@
+"""A client that has the key and means harm: a session like any other, whose connections say what they like.
+
+It is this project's own client, up to where a connection has its place in a session: there, it says what it is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from typing import TYPE_CHECKING, Final, Self
+
+from nodepass.config import Tunables
+from nodepass.log import NONE
+from nodepass.protocol.conn_id import CONTROL
+from nodepass.protocol.yamux import DATA, RST, SYN, WINDOW_UPDATE, data_header, ping, window_update
+from nodepass.tunnel.client import Client
+from tests.adversity.loops import LoopThread
+from tests.harness import KEY
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from nodepass.protocol.conn_id import ConnectionId
+    from nodepass.transport.base import Link
+
+MEGABYTE: Final = 1 << 20
+PIECE: Final = 1 << 16
+
+
+def _stream(number: int, said: bytes) -> bytes:
+    return data_header(number, len(said), SYN) + said
+
+
+def _launch(said: bytes) -> bytes:
+    return len(said).to_bytes(2, "big") + said
+
+
+LAUNCHES: Final = (
+    _launch(b"[" * 1000),
+    _launch(b'{"action":' * 100),
+    _launch(b'{"action":"tcp","remote":"' + b"9" * 900 + b'"}'),
+    _launch(b'{"action":"tcp","remote":"127.0.0.1:1","id":"ffffffff"}'),
+    _launch(b'{"action":"flush"}'),
+    _launch(b"\xff" * 500),
+    b"\xff\xff" + bytes(70_000),
+    b"\x00\x00",
+)
+"""What stands where a user should be announced."""
+
+FRAMES: Final = (
+    data_header(1, 0xFFFFFFFF, SYN) + bytes(100_000),
+    data_header(1, 300_000, SYN) + bytes(300_000),
+    struct.pack(">BBHII", 9, 9, 0xFFFF, 1, 1),
+    _stream(2, b"of the wrong side"),
+    _stream(5, b"") + _stream(3, b"backwards"),
+    window_update(1, 0xFFFFFFFF, SYN) + window_update(1, 0xFFFFFFFF),
+    window_update(99, 1000) + data_header(77, 10) + bytes(10),
+    b"".join(window_update(number, 0, SYN) for number in range(1, 140_001, 2)),
+    b"".join(window_update(number, 0, SYN) + window_update(number, 0, RST) for number in range(1, 40_001, 2)),
+    b"".join(ping(number) for number in range(100_000)),
+    struct.pack(">BBHII", 0, DATA, SYN, 0, 10) + bytes(10),
+    struct.pack(">BBHII", 0, WINDOW_UPDATE, SYN, 0, 10) * 1000,
+    *(_stream(1, said) for said in LAUNCHES),
+)
+"""What stands where frames of shared connections should be: false lengths, numbers, windows, and floods."""
+
+LINES: Final = (b"A" * MEGABYTE, b"\n" * 10_000, b"not sealed\n" * 10_000, b"[" * 100_000 + b"\n", bytes(MEGABYTE))
+"""What stands on the control channel."""
+
+
+class Insider:
+    """A context manager.
+
+    Args:
+        port: of the tunnel.
+        users: a port for its own users.
+        words: what its connections say, one after another.
+        lines: what it says on the control channel at the end, again and again, in pieces, until so many bytes are said.
+        total: those bytes.
+    """
+
+    def __init__(
+        self, port: int, users: int, words: tuple[bytes, ...], lines: tuple[bytes, ...] = (), total: int = 0
+    ) -> None:
+        self._url = f"client://{KEY}@127.0.0.1:{port}/127.0.0.1:{users}?mode=2&min=4&log=none"
+        self._words = words
+        self._lines = lines
+        self._total = total
+        self._thread = LoopThread()
+        self._client: _Client
+        self.said = 0
+        """How many of its words have been said."""
+
+    def __enter__(self) -> Self:
+        self._thread.__enter__()
+        self._thread.run(self._start())
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._thread.run(self._stop())
+        self._thread.__exit__(kind, error, trace)
+
+    def say_all(self, timeout: float) -> None:
+        """Say all words, each on a connection of its own, and then the lines."""
+        self._thread.run(self._say_all(), timeout)
+
+    async def _start(self) -> None:
+        self._client = _Client(
+            self._url, tunables=Tunables(service_cooldown=0.2, report_interval=0.3, shutdown_timeout=0.2)
+        )
+        await self._client.start()
+        await self._client.connected()
+
+    async def _stop(self) -> None:
+        await self._client.stop()
+        for link in self._client.all:
+            link.abort()
+
+    async def _say_all(self) -> None:
+        for words in self._words:
+            link = await self._client.links.get()
+            await _say(link, words)
+            self.said += 1
+        for number in range(self._total // MEGABYTE):
+            line = self._lines[number % len(self._lines)]
+            while self._client.control is None or self._client.control.gone:
+                await self._client.connected()
+                await asyncio.sleep(0.05)
+            await _say(self._client.control, line)
+
+
+async def _say(link: Link, words: bytes) -> None:
+    """Write it as fast as it is taken, until the other side will not have it."""
+    for start in range(0, len(words), PIECE):
+        waited = 0
+        while not link.gone and link.unsent > MEGABYTE and waited < 100:
+            await asyncio.sleep(0.005)
+            waited += 1
+        if link.gone:
+            return
+        link.write(words[start : start + PIECE])
+
+
+class _Client(Client):
+    """Keeps what should go into its pool."""
+
+    MOST = 8
+
+    def __init__(self, url: str, *, tunables: Tunables) -> None:
+        super().__init__(url, tunables=tunables)
+        self._log.level = NONE
+        self.links: asyncio.Queue[Link] = asyncio.Queue()
+        self.all: list[Link] = []
+        self.control: Link | None = None
+
+    def _identified(self, connection_id: ConnectionId, link: Link, rest: bytes) -> None:
+        if connection_id == CONTROL:
+            self.control = link
+            super()._identified(connection_id, link, rest)
+            return
+        if self.links.qsize() >= self.MOST:
+            link.abort()
+            return
+        link.attach(_DeafEar())
+        self.all.append(link)
+        self.links.put_nowait(link)
+
+
+class _DeafEar:
+    """Hears and minds nothing."""
+
+    def data_received(self, data: memoryview) -> None:
+        pass
+
+    def eof_received(self) -> None:
+        pass
+
+    def connection_lost(self, _: Exception | None) -> None:
+        pass
+
+    def pause_writing(self) -> None:
+        pass
+
+    def resume_writing(self) -> None:
+        pass

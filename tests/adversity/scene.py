@@ -1,0 +1,231 @@
+"""A tunnel between users and a target who know every byte, with a way of chaos at each of its three joints.
+
+::
+
+    Traffic -> near -> ingress == middle == egress -> far -> target
+    Datagrams -----------^        (UDP too)          (UDP too)
+
+Everything but the users is a process, which can be killed, stopped and started again.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+from nodepass.config import PoolTransport
+from tests.adversity.chaos import Chaos
+from tests.adversity.datagrams import Datagrams
+from tests.adversity.target import LISTENING
+from tests.adversity.traffic import Outcome, Traffic
+from tests.harness import KEY, Process, Runner, UdpWay, free_port
+from tests.harness.process import SOURCE
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from tests.harness import NodePass
+
+COOLDOWN: Final = 0.5
+REPORT_INTERVAL: Final = 0.3
+NOTICED: Final = 3 * REPORT_INTERVAL
+HANDSHAKE_TIMEOUT: Final = 1.5
+ENV: Final = {
+    "NP_SERVICE_COOLDOWN": f"{COOLDOWN}s",
+    "NP_REPORT_INTERVAL": f"{REPORT_INTERVAL}s",
+    "NP_HANDSHAKE_TIMEOUT": f"{HANDSHAKE_TIMEOUT}s",
+    "NP_TCP_DIAL_TIMEOUT": f"{HANDSHAKE_TIMEOUT}s",
+    "NP_POOL_GET_TIMEOUT": f"{HANDSHAKE_TIMEOUT}s",
+    "NP_UDP_READ_TIMEOUT": "1s",
+}
+
+FLUCTUATION: Final = 6
+"""Descriptors that come and go: a pool's."""
+
+MOST_LINES: Final = 60
+"""That a process at `log=info` may write about one fault, CHECK_POINTs aside."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What kind of tunnel.
+
+    Args:
+        transport: of the pool.
+        tls: its mode.
+        flow: `reverse` or `forward`.
+        pool: whether users share connections: `auto` or `single`.
+    """
+
+    transport: PoolTransport
+    tls: int
+    flow: str = "reverse"
+    pool: str = "auto"
+
+    def __str__(self) -> str:
+        return f"{self.transport.name.lower()}-tls{self.tls}-{self.flow}" + ("-single" if self.pool == "single" else "")
+
+
+class Target(Process):
+    """The far end, as a process.
+
+    Args:
+        port: where.
+    """
+
+    def __init__(self, port: int) -> None:
+        python_path = f"{SOURCE}{os.pathsep}{SOURCE.parent}"
+        super().__init__(
+            [sys.executable, "-m", "tests.adversity.target", str(port)], env={"PYTHONPATH": python_path}, name="target"
+        )
+
+
+class Scene:
+    """All of it; a context manager, in which users come.
+
+    Args:
+        np: starts processes.
+        setup: the kind of tunnel.
+        query: parameters of both URLs on top.
+        target: whether there is a target from the start.
+    """
+
+    def __init__(self, np: Runner, setup: Setup, query: str = "log=info", *, target: bool = True) -> None:
+        self.setup = setup
+        self._np = np
+        self._stack = ExitStack()
+        self._with_target = target
+        self.port, self.users_port, self.target_port = free_port(), free_port(), free_port()
+        self.targets: list[Target] = []
+        """The one there is, and those before it."""
+        self.near = Chaos(self.users_port)
+        self.middle = Chaos(self.port)
+        self.middle_udp = UdpWay(self.port, self.middle.port) if setup.transport is PoolTransport.QUIC else None
+        """The same for what goes over UDP."""
+        self.far = Chaos(self.target_port)
+        self.far_udp = UdpWay(self.target_port, self.far.port)
+        users, to = f"127.0.0.1:{self.users_port}", f"127.0.0.1:{self.far.port}"
+        reverse = setup.flow == "reverse"
+        at_server, at_client = (users, to) if reverse else (to, users)
+        kind = f"type={setup.transport}&tls={setup.tls}&mode={1 if reverse else 2}&pool={setup.pool}"
+        self._urls = (
+            f"server://{KEY}@127.0.0.1:{self.port}/{at_server}?{query}&{kind}",
+            f"client://{KEY}@127.0.0.1:{self.middle.port}/{at_client}?{query}&mode=2&min=4&pool={setup.pool}",
+        )
+        self.server: NodePass
+        self.client: NodePass
+        self.traffic: Traffic
+        self.datagrams: Datagrams
+        self.warm: dict[str, int] = {}
+        """Descriptors of each process once it was warm."""
+        self.twice = 0
+        """Connections whose beginning was heard on two of the target's."""
+        self.idle: dict[str, int] = {}
+        """Connections in each one's pool when all was over."""
+
+    def __enter__(self) -> Self:
+        enter = self._stack.enter_context
+        for way in (self.near, self.middle, self.far, self.far_udp):
+            enter(way)
+        if self.middle_udp is not None:
+            enter(self.middle_udp)
+        if self._with_target:
+            self.start_target()
+        self.start_server()
+        self.server.listening()
+        self.start_client()
+        self.client.ready()
+        self.server.ready()
+        self.warm = {"server": self.server.descriptors(), "client": self.client.descriptors()}
+        self.traffic = enter(Traffic(self.near.port))
+        self.datagrams = enter(Datagrams(self.users_port))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stack.close()
+
+    def start_target(self) -> None:
+        """Start the target (again)."""
+        target = self._stack.enter_context(Target(self.target_port))
+        target.wait_for(LISTENING)
+        self.targets.append(target)
+
+    def start_server(self) -> None:
+        """Start the server (again)."""
+        self.server = self._np.run(self._urls[0], env=ENV)
+
+    def start_client(self) -> None:
+        """Start the client (again)."""
+        self.client = self._np.run(self._urls[1], env=ENV)
+
+    def warm_up(self, count: int = 6) -> None:
+        """Wait until so many users, and a datagram, have been there and back."""
+        self.traffic.wait_for(count)
+        self.datagrams.first_returned()
+
+    def back_after(self, fault_over: float, timeout: float) -> float:
+        """Wait until users are served again, over TCP and UDP; gives seconds since the fault was over."""
+        served = self.traffic.first_served(timeout)
+        returned = self.datagrams.first_returned(timeout)
+        return max(served, returned) - fault_over
+
+    def settle(self, timeout: float) -> None:
+        """Nobody comes any more, and all there were are over at both sides: asserts everything that must hold then."""
+        hanging = self.traffic.settle(timeout)
+        self.datagrams.stop()
+        assert not hanging, f"users were never told: {hanging}"
+        self.idle = {
+            each.name: int(each.checkpoint(having=r"TCPS=0\|UDPS=0\|")["POOL"]) for each in (self.server, self.client)
+        }
+        records = self.traffic.records
+        assert [each for each in records.values() if each.outcome is Outcome.WRONG] == []
+        assert self.datagrams.wrong == []
+        told = self._told()
+        wrong = [target.matches("^wrong") for target in self.targets]
+        assert not any(wrong), wrong
+        whole = [number for number, each in records.items() if each.outcome is Outcome.WHOLE]
+        assert [number for number in whole if told["whole", number] != 1] == [], "served, but not once at the target"
+        begun = {number for what, number in told if what == "begun"}
+        self.twice = sum(told["begun", number] > 1 for number in begun)
+        self._assert_target_is_done(begun, told)
+        self._assert_nothing_is_left()
+
+    def _assert_target_is_done(self, begun: set[int], told: Counter[tuple[str, int]]) -> None:
+        """Every connection of the target that still runs is over there too."""
+        last = {int(match[1]) for match in self.targets[-1].matches(r"^begun (\d+)")} & begun
+        left = [number for number in last if not any(told[how, number] for how in ("whole", "cut", "broken"))]
+        end = time.monotonic() + NOTICED + 2
+        while left and time.monotonic() < end:
+            self.targets[-1].wait_for(rf"^(whole|cut|broken) {left[0]}\b", NOTICED + 2)
+            left.pop(0)
+        assert not left, f"the target was never told: {left}"
+
+    def _assert_nothing_is_left(self) -> None:
+        for process in (self.server, self.client):
+            # Where each user has a connection of its own, a pool that was busy is larger for a while.
+            spare = self.idle[process.name] if self.setup.pool == "single" else 0
+            now, then = process.descriptors() - spare, self.warm[process.name]
+            assert now <= then + FLUCTUATION, f"{process.name} has {now} descriptors, and had {then}"
+            lines = [line for line in process.lines if "CHECK_POINT" not in line]
+            assert len(lines) <= MOST_LINES, f"{process.name} wrote {len(lines)} lines"
+
+    def cut_at_target(self) -> int:
+        """How many connections ended early at the target as if properly."""
+        return sum(len(target.matches("^cut")) for target in self.targets)
+
+    @property
+    def ingress(self) -> str:
+        """Name of the process that takes in users."""
+        return "server" if self.setup.flow == "reverse" else "client"
+
+    def _told(self) -> Counter[tuple[str, int]]:
+        """How often the targets said what of which connection."""
+        lines = (line for target in self.targets for line in tuple(target.lines))
+        found = (re.match(r"(begun|whole|cut|broken) (\d+)", line) for line in lines)
+        return Counter((match[1], int(match[2])) for match in found if match)

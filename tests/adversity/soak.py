@@ -1,0 +1,126 @@
+"""`python -m tests.adversity --soak`: mixed traffic for minutes, with a restart every so often, and a verdict.
+
+Two ends, a target, users over TCP and UDP whose every byte is known. In turn server, client and target are killed and
+started again; each time service must be back. In the end every connection is accounted for on both sides, what the two ends
+counted of a stretch without restarts is what was sent in it, and an end that ran on has not grown.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from nodepass.config import PoolTransport
+from tests.adversity.content import HEAD_SIZE, TRAILER_SIZE
+from tests.adversity.faults import PROCESSES, kill
+from tests.adversity.scene import COOLDOWN, HANDSHAKE_TIMEOUT, NOTICED, Scene, Setup
+from tests.adversity.table import Row, keep
+from tests.adversity.traffic import Outcome
+from tests.harness import Runner
+
+if TYPE_CHECKING:
+    from tests.harness import NodePass
+
+MEGABYTE: Final = 1 << 20
+GROWTH: Final = 16 * MEGABYTE
+SPARE: Final = 12
+"""Descriptors that may be there one time and not another."""
+
+WITHIN: Final = COOLDOWN + 1 + HANDSHAKE_TIMEOUT
+WARM_UP: Final = 5.0
+SETUPS: Final = (
+    Setup(PoolTransport.TCP, 1),
+    Setup(PoolTransport.QUIC, 1),
+    Setup(PoolTransport.WEBSOCKET, 1),
+    Setup(PoolTransport.HTTP2, 1),
+    Setup(PoolTransport.TCP, 0, "forward", "single"),
+)
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a process is.
+
+    Args:
+        memory: bytes.
+        descriptors: files and sockets.
+    """
+
+    memory: int
+    descriptors: int
+
+    @classmethod
+    def of(cls, process: NodePass) -> Size:
+        """That of one."""
+        return cls(process.rss(), process.descriptors())
+
+
+def soak(seconds: float, every: float) -> list[str]:
+    """Run it, an equal part over each kind of tunnel; gives what was found, nothing where all is well."""
+    found = []
+    for setup in SETUPS:
+        for restarted in ((), PROCESSES):
+            part = seconds / len(SETUPS) / 2
+            try:
+                with closing(Runner()) as runner:
+                    one_tunnel(runner, setup, part, every, restarted)
+            except AssertionError as error:
+                found.append(f"{setup} {'with' if restarted else 'without'} restarts: {error!r}")
+    return found
+
+
+def one_tunnel(runner: Runner, setup: Setup, seconds: float, every: float, restarted: tuple[str, ...]) -> None:
+    """Traffic through one tunnel for so long.
+
+    Raises:
+        AssertionError: something was lost, or has grown.
+    """
+    with Scene(runner, setup) as scene:
+        scene.warm_up()
+        end, turns = time.monotonic() + seconds, itertools.cycle(restarted)
+        worst = 0.0
+        if restarted:
+            while time.monotonic() + every < end:
+                time.sleep(every)
+                kill(scene, (next(turns),))
+                worst = max(worst, scene.back_after(time.monotonic(), WITHIN + 10))
+                assert worst < WITHIN, f"back after {worst:.2f} s only"
+        else:
+            time.sleep(min(WARM_UP, seconds / 2))
+            before = [Size.of(process) for process in (scene.server, scene.client)]
+            time.sleep(max(0.0, end - time.monotonic()))
+            assert_no_growth(scene, before)
+        scene.settle(NOTICED + 10)
+        outcomes = scene.traffic.outcomes()
+        if not restarted:
+            assert set(outcomes) == {Outcome.WHOLE}, f"without a fault: {outcomes}"
+            assert_counted(scene)
+        broken = outcomes[Outcome.BROKEN] + outcomes[Outcome.CUT]
+        name = f"soak {setup}{', restarts' if restarted else ''}"
+        verified = scene.traffic.verified + scene.datagrams.verified
+        keep(Row(name, worst, verified, outcomes[Outcome.WHOLE], broken, scene.twice))
+
+
+def assert_no_growth(scene: Scene, before: list[Size]) -> None:
+    """Both ends are about as large as they were."""
+    for process, then in zip((scene.server, scene.client), before, strict=True):
+        now = Size.of(process)
+        assert now.memory - then.memory < GROWTH, f"{process.name} has grown from {then} to {now}"
+        assert now.descriptors <= then.descriptors + SPARE, f"{process.name} has grown from {then} to {now}"
+
+
+def assert_counted(scene: Scene) -> None:
+    """The ends have counted exactly what users sent and got."""
+    heads = [record.head for record in scene.traffic.records.values()]
+    up = sum(HEAD_SIZE + head.up for head in heads)
+    down = sum(TRAILER_SIZE + head.down for head in heads)
+    ingress, egress = (scene.server, scene.client) if scene.ingress == "server" else (scene.client, scene.server)
+    for process, (received, sent) in ((ingress, (up, down)), (egress, (down, up))):
+        counted = process.checkpoint(having=r"TCPS=0\|UDPS=0\|")
+        found = int(counted["TCPRX"]), int(counted["TCPTX"])
+        assert found == (received, sent), f"{process.name} counted {found}, and {received, sent} were sent"
+        echoed = scene.datagrams.verified
+        assert int(counted["UDPRX"]) == int(counted["UDPTX"]) == echoed, f"{process.name}: {counted}, of {echoed} bytes"

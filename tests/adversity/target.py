@@ -1,0 +1,86 @@
+"""The far end of verified traffic: `python -m tests.adversity.target PORT`, a process that can be killed and stopped.
+
+It writes a line for each thing that happens to a connection: `begun`, then `whole`, `cut`, `broken` or `wrong`, with the
+number and what there is to say. `whole` is said of what has come; that the user learns of it is for
+the user to say. Datagrams go back as they came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import suppress
+from typing import cast
+
+from tests.adversity.content import HEAD_SIZE, CutError, Head, WrongContentError, read_exactly, receive, send
+
+LISTENING = "listening"
+
+
+async def main(port: int) -> None:
+    loop = asyncio.get_running_loop()
+    server = await asyncio.start_server(serve, "127.0.0.1", port, backlog=4096)
+    await loop.create_datagram_endpoint(Echo, ("127.0.0.1", port))
+    tell(LISTENING)
+    await server.serve_forever()
+
+
+def tell(*words: object) -> None:
+    print(*words, flush=True)
+
+
+async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """One connection. One that says nothing is somebody's look whether there is a target."""
+    head = None
+    try:
+        head = Head.unpack(await read_exactly(reader, HEAD_SIZE))
+        tell("begun", head.number)
+        await converse(head, reader, writer)
+        writer.close()
+    except CutError as error:
+        if head is not None:
+            tell("cut", head.number, error)
+        writer.close()
+    except OSError as error:
+        if head is not None:
+            tell("broken", head.number, error)
+        writer.transport.abort()
+    except WrongContentError as error:
+        tell("wrong", head.number if head else "?", error)
+        writer.transport.abort()
+
+
+async def converse(head: Head, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Both directions of it."""
+    up, down = head.directions
+    sending = asyncio.create_task(send(writer, down, head.down))
+    try:
+        await receive(reader, up, head.up)
+        if more := await reader.read(1):
+            message = f"more than was announced: {more.hex()}"
+            raise WrongContentError(message)
+        await sending
+        # Before the trailer: whoever has that can count on this, even if we are killed in between.
+        tell("whole", head.number)
+        writer.write(head.trailer)
+        await writer.drain()
+    finally:
+        sending.cancel()
+        # Where it failed, the other direction did so for the same reason.
+        with suppress(OSError, asyncio.CancelledError):
+            await sending
+
+
+class Echo(asyncio.DatagramProtocol):
+    """Sends each datagram back."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # Not an instance of it in fact: asyncio's own loop derives it from `Transport`.
+        self._transport = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self._transport.sendto(data, addr)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1])))

@@ -1,0 +1,87 @@
+"""Faults while traffic runs: who is served is served whole, who is not is told, and service is back in time."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from nodepass.config import PoolTransport
+from tests.adversity.faults import FAULTS, Fault
+from tests.adversity.scene import COOLDOWN, NOTICED, Scene, Setup
+from tests.adversity.table import Row, is_long, keep
+from tests.adversity.traffic import Outcome
+
+if TYPE_CHECKING:
+    from tests.harness import Runner
+
+SETUPS: Final = [
+    Setup(transport, tls, flow, pool)
+    for transport, tls, pool in (
+        (PoolTransport.TCP, 0, "auto"),
+        (PoolTransport.QUIC, 1, "auto"),
+        (PoolTransport.WEBSOCKET, 1, "auto"),
+        (PoolTransport.HTTP2, 1, "auto"),
+        (PoolTransport.TCP, 1, "single"),
+        (PoolTransport.TCP, 1, "auto"),
+        (PoolTransport.WEBSOCKET, 0, "auto"),
+        (PoolTransport.TCP, 0, "single"),
+        (PoolTransport.WEBSOCKET, 0, "single"),
+    )
+    for flow in ("reverse", "forward")
+]
+
+MORE_ORDERS: Final = [fault for fault in FAULTS if len(fault.killed) > 1][::2]
+"""Half of the orders in which processes can come back are enough for the short form."""
+
+WITHIN: Final = COOLDOWN + 1.0
+PATIENCE: Final = 10.0
+"""Seconds after which a test gives up; only a failure takes that long."""
+
+
+def cases() -> list[tuple[Fault, Setup]]:
+    """All pairs, or for each fault the next kind of tunnel that it suits."""
+    if is_long():
+        return [(fault, setup) for fault in FAULTS for setup in SETUPS if fault.suits(setup.transport)]
+    round_and_round = itertools.cycle(SETUPS)
+    faults = [fault for fault in FAULTS if fault not in MORE_ORDERS]
+    return [(fault, next(each for each in round_and_round if fault.suits(each.transport))) for fault in faults]
+
+
+def may_look_ended(fault: Fault, setup: Setup) -> set[str]:
+    """The processes whose death the system makes look like a proper end to the one beside them.
+
+    Where each user has a plain TCP connection of its own, that is the other end of the tunnel as well: nothing on it but
+    the system's FIN says how it ended.
+    """
+    bare = setup.transport is PoolTransport.TCP and not setup.tls and setup.pool == "single"
+    return {"server", "client", *fault.killed} if bare and {"server", "client"} & set(fault.killed) else set(fault.killed)
+
+
+@pytest.mark.parametrize(("fault", "setup"), cases(), ids=str)
+def test_a_fault_costs_nothing_but_what_it_hits(np: Runner, fault: Fault, setup: Setup) -> None:
+    with Scene(np, setup, fault.query, target=fault.target) as scene:
+        if fault.target:
+            scene.warm_up()
+        fault.happen(scene)
+        recovered = scene.back_after(time.monotonic(), PATIENCE)
+        scene.settle(NOTICED + PATIENCE)
+        outcomes = scene.traffic.outcomes()
+        broken = outcomes[Outcome.BROKEN] + outcomes[Outcome.CUT]
+        verified = scene.traffic.verified + scene.datagrams.verified
+        how = f"{verified} bytes, {outcomes}, {scene.cut_at_target()} cut at the target"
+        print(f"{fault.name} {setup}: back after {recovered:.2f} s, {how}")
+        for why in {f"{each.outcome.value} {each.why}" for each in scene.traffic.records.values() if each.why}:
+            print(why)
+        keep(Row(fault.name, recovered, verified, outcomes[Outcome.WHOLE], broken, scene.twice))
+        assert recovered < WITHIN + fault.slack
+        # What broke looks broken, not ended: an end that is early would pass for a whole file.
+        if not fault.cuts and not {scene.ingress, "target"} & may_look_ended(fault, setup):
+            assert outcomes[Outcome.CUT] == 0
+        if not fault.cuts and not {"server", "client"} & may_look_ended(fault, setup):
+            assert scene.cut_at_target() == 0
+        assert fault.repeats or scene.twice == 0
+        if fault.harmless:
+            assert set(outcomes) == {Outcome.WHOLE}

@@ -1,0 +1,175 @@
+"""Hostile input on every listening port, while users come and go: none of them notices, and the process does not grow."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from nodepass.config import PoolTransport
+from tests.adversity import strangers
+from tests.adversity.insider import FRAMES, LAUNCHES, LINES, Insider
+from tests.adversity.scene import Scene, Setup
+from tests.adversity.strangers import Door
+from tests.adversity.table import Row, is_long, keep
+from tests.adversity.traffic import Outcome
+from tests.harness import Master, free_port
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.harness import Process, Runner
+
+MEGABYTE: Final = 1 << 20
+GROWTH: Final = 48 * MEGABYTE
+"""What a process may need on top: a thousand strangers with their TLS, and what the allocator keeps of that."""
+
+MANY: Final = 5000 if is_long() else 1200
+USERS_MEANWHILE: Final = 10
+LINES_A_SECOND: Final = 1
+
+KINDS: Final = {
+    Setup(PoolTransport.TCP, 0): (strangers.PLAIN, None),
+    Setup(PoolTransport.TCP, 1): (strangers.PLAIN, ()),
+    Setup(PoolTransport.QUIC, 1): ((*strangers.PLAIN, strangers.quic_nonsense), None),
+    Setup(PoolTransport.WEBSOCKET, 0): (strangers.WEBSOCKET, None),
+    Setup(PoolTransport.WEBSOCKET, 1): (strangers.WEBSOCKET, ()),
+    Setup(PoolTransport.HTTP2, 1): (strangers.HTTP2, ("h2",)),
+}
+"""For each kind of tunnel, what strangers say to its port, and what TLS they speak."""
+
+
+class Watch:
+    """What a process was like before, and what of it must not change.
+
+    Args:
+        process: which.
+    """
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._memory = process.rss()
+        self._lines = len(process.lines)
+        self._begun = time.monotonic()
+
+    def assert_unmoved(self) -> None:
+        """It is alive, has not grown much, and has not written a line of one kind more often than once a second."""
+        assert self._process.is_running
+        grown = self._process.rss() - self._memory
+        seconds = time.monotonic() - self._begun
+        kinds = kinds_of(self._process.lines[self._lines :])
+        print(f"{self._process.name}: {grown / MEGABYTE:+.1f} MB in {seconds:.1f} s", *kinds.most_common(), sep="\n  ")
+        assert grown < GROWTH
+        # The first of a kind comes at once, and the last of a second when that is over.
+        floods = {kind: count for kind, count in kinds.items() if count > seconds * LINES_A_SECOND + 2}
+        assert floods == {}
+
+
+def kinds_of(lines: list[str]) -> Counter[str]:
+    """How many lines there are of each kind, which is a line without what differs; CHECK_POINTs are asked for."""
+    texts = (re.sub(r"^[\d:. -]+", "", line) for line in lines if "CHECK_POINT" not in line)
+    return Counter(re.sub(r"\[[^]]*\]|'[^']*'|[\d.]+|: .*", "#", text) for text in texts)
+
+
+def unmoved(scene: Scene, watches: list[Watch], name: str) -> None:
+    """Users of now are served, those of before were, and the processes are as they were."""
+    scene.traffic.wait_for(USERS_MEANWHILE)
+    scene.datagrams.first_returned()
+    for watch in watches:
+        watch.assert_unmoved()
+    scene.settle(10)
+    outcomes = scene.traffic.outcomes()
+    assert set(outcomes) == {Outcome.WHOLE}, [each.why for each in scene.traffic.records.values() if each.why]
+    keep(Row(name, 0, scene.traffic.verified, outcomes[Outcome.WHOLE], 0))
+
+
+@pytest.mark.usefixtures("many_files")
+@pytest.mark.parametrize("setup", KINDS, ids=str)
+def test_strangers_at_the_tunnel_port(np: Runner, setup: Setup) -> None:
+    attacks, alpn = KINDS[setup]
+    with Scene(np, setup) as scene:
+        scene.warm_up()
+        watches = [Watch(scene.server), Watch(scene.client)]
+        for attack in attacks:
+            for door in (Door(scene.port, None, many=MANY), Door(scene.port, alpn, source="127.0.0.1", many=MANY // 2)):
+                begun = time.monotonic()
+                attack(door)
+                print(f"{attack.__name__} {door}: {time.monotonic() - begun:.2f} s")
+            scene.traffic.wait_for(3)
+        unmoved(scene, watches, "strangers at the tunnel port")
+
+
+@pytest.mark.usefixtures("many_files")
+@pytest.mark.parametrize("flow", ["reverse", "forward"])
+def test_strangers_at_the_users_port(np: Runner, flow: str) -> None:
+    with Scene(np, Setup(PoolTransport.TCP, 0, flow), f"log=info&proxyin={strangers.STRANGER}") as scene:
+        scene.warm_up()
+        watches = [Watch(scene.server), Watch(scene.client)]
+        for attack in strangers.USERS:
+            attack(Door(scene.users_port, many=MANY))
+            scene.traffic.wait_for(3)
+        unmoved(scene, watches, "strangers at the users' port")
+
+
+@pytest.mark.parametrize(
+    ("transport", "tls", "pool"),
+    [
+        (PoolTransport.TCP, 0, "auto"),
+        (PoolTransport.WEBSOCKET, 1, "auto"),
+        (PoolTransport.TCP, 1, "single"),
+        (PoolTransport.QUIC, 1, "auto"),
+        (PoolTransport.HTTP2, 1, "auto"),
+    ],
+)
+def test_a_client_that_has_the_key_and_means_harm(np: Runner, transport: PoolTransport, tls: int, pool: str) -> None:
+    """It harms its own session; users of another do not notice."""
+    shares = pool == "auto" and transport in (PoolTransport.TCP, PoolTransport.WEBSOCKET)
+    with Scene(np, Setup(transport, tls, "forward", pool)) as scene:
+        scene.warm_up()
+        watches = [Watch(scene.server), Watch(scene.client)]
+        words = FRAMES if shares else LAUNCHES
+        with Insider(scene.port, free_port(), words, LINES, 100 * MEGABYTE) as insider:
+            insider.say_all(60)
+            assert insider.said == len(words)
+        unmoved(scene, watches, "a client with the key that means harm")
+
+
+BOMBS: Final = {
+    "nested": b"[" * 900_000,
+    "objects": b'{"a":' * 200_000,
+    "number": b'{"url":' + b"9" * 900_000 + b"}",
+    "huge": b'{"url":"' + b"a" * (100 * MEGABYTE) + b'"}',
+    "not text": b"\xff\xfe" * 1000,
+}
+NOBODY: Final = ("00000000", "../../etc", "%00", "a" * 5000, "********")
+
+
+@pytest.mark.usefixtures("many_files")
+def test_strangers_at_the_masters_api(tmp_path: Path) -> None:
+    with Master(tmp_path) as master:
+        master.ready()
+        before = master.rss()
+        door = Door(master.port, many=MANY)
+        for attack in (strangers.random_bytes, strangers.half_handshakes, strangers.huge_headers, strangers.endless_line):
+            attack(door)
+            assert master.call("GET", "/instances").status == 200
+        for name, bomb in BOMBS.items():
+            head = (
+                f"POST /api/v1/instances HTTP/1.1\r\nHost: x\r\nX-API-Key: {master.key}\r\nContent-Length: {len(bomb)}\r\n"
+            )
+            taken = door.say(head.encode() + b"Content-Type: application/json\r\n\r\n", bomb)
+            print(name, taken, master.rss() - before)
+            assert master.call("GET", "/info").status == 200
+        for identity in NOBODY:
+            assert master.call("DELETE", f"/instances/{identity}").status in (400, 403, 404, 405)
+            assert master.call("PATCH", f"/instances/{identity}", {"action": "explode"}).status in (400, 403, 404, 405, 422)
+        assert json.loads(master.call("GET", "/instances").text)
+        assert master.is_running
+        assert master.rss() - before < GROWTH
+        kinds = kinds_of(master.lines)
+        assert [kind for kind, count in kinds.items() if count > 5] == [], kinds
+        assert not master.matches("Traceback")

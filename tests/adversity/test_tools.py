@@ -1,0 +1,137 @@
+"""The tools themselves: each trouble does what it says, and traffic tells apart what has become of a connection."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.adversity.chaos import Chaos, TcpTroubles
+from tests.adversity.datagrams import Datagrams
+from tests.adversity.scene import Target
+from tests.adversity.target import LISTENING
+from tests.adversity.traffic import Outcome, Traffic
+from tests.harness import TcpTarget, Troubles, UdpWay, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def direct() -> Iterator[tuple[Chaos, Traffic, Target]]:
+    """Users and a target with nothing but a way between them."""
+    with ExitStack() as stack:
+        target = stack.enter_context(Target(free_port()))
+        target.wait_for(LISTENING)
+        way = stack.enter_context(Chaos(int(target.argv[-1])))
+        yield way, stack.enter_context(Traffic(way.port)), target
+
+
+@pytest.mark.parametrize("troubles", [TcpTroubles(), TcpTroubles(delay=0.01), TcpTroubles(drip=True)])
+def test_everything_gets_through_what_only_slows(troubles: TcpTroubles) -> None:
+    with direct() as (way, traffic, target):
+        way.troubles = troubles
+        traffic.wait_for(5)
+        assert traffic.settle(5) == []
+        assert set(traffic.outcomes()) == {Outcome.WHOLE}
+        assert len(target.matches("^whole")) == traffic.outcomes()[Outcome.WHOLE]
+        assert not target.matches("^(cut|broken|wrong)")
+
+
+def test_reset_is_seen_by_both_sides() -> None:
+    with direct() as (way, traffic, target):
+        traffic.wait_for(5)
+        way.hold()
+        way.reset_all()
+        way.go_on()
+        traffic.wait_for(5)
+        assert traffic.settle(5) == []
+        assert set(traffic.outcomes()) == {Outcome.WHOLE, Outcome.BROKEN}
+        target.wait_for("^broken")
+
+
+def test_lost_is_who_comes_meanwhile() -> None:
+    with direct() as (way, traffic, _):
+        traffic.wait_for(2)
+        way.troubles = TcpTroubles(lose=True)
+        assert traffic.settle(5) == []
+        before = traffic.outcomes()[Outcome.BROKEN]
+        traffic.go_on()
+        with pytest.raises(AssertionError, match="not served again"):
+            traffic.first_served(0.3)
+        assert traffic.outcomes()[Outcome.BROKEN] > before
+        way.troubles = TcpTroubles()
+        traffic.first_served(5)
+
+
+def test_held_up_is_not_lost() -> None:
+    with direct() as (way, traffic, _):
+        traffic.wait_for(2)
+        way.hold()
+        assert traffic.settle(0.2) != []
+        way.go_on()
+        assert traffic.settle(5) == []
+        assert set(traffic.outcomes()) == {Outcome.WHOLE}
+
+
+def test_silence_is_found_by_nobody_but_the_test() -> None:
+    with direct() as (way, traffic, _):
+        traffic.wait_for(2)
+        way.fall_silent()
+        hanging = traffic.settle(0.3)
+        assert hanging
+        way.speak()
+        traffic.first_served(5)
+        # What was dead stays dead.
+        assert traffic.open == hanging
+
+
+class Liar(TcpTarget):
+    """Answers with something else, or ends early."""
+
+    def __init__(self, answer: bytes) -> None:
+        super().__init__()
+        self._answer = answer
+
+    def serve(self, sock: socket.socket) -> None:
+        sock.recv(1000)
+        sock.sendall(self._answer)
+        sock.shutdown(socket.SHUT_WR)
+        while sock.recv(1 << 16):
+            pass
+
+
+@pytest.mark.parametrize(("answer", "outcome"), [(b"", Outcome.CUT), (bytes(10), Outcome.WRONG)])
+def test_wrong_and_cut_are_told_apart(answer: bytes, outcome: Outcome) -> None:
+    with Liar(answer) as liar, Traffic(liar.port) as traffic:
+        with pytest.raises(AssertionError, match="not served again"):
+            traffic.first_served(0.2)
+        assert traffic.settle(5) == []
+        assert outcome in traffic.outcomes()
+        assert Outcome.WHOLE not in traffic.outcomes()
+
+
+def test_datagrams_are_compared() -> None:
+    with ExitStack() as stack:
+        target = stack.enter_context(Target(free_port()))
+        target.wait_for(LISTENING)
+        way = stack.enter_context(UdpWay(int(target.argv[-1]), troubles=Troubles(repeat=0.5)))
+        datagrams = stack.enter_context(Datagrams(way.port))
+        for _ in range(20):
+            datagrams.first_returned()
+        datagrams.stop()
+        assert datagrams.repeated > 0
+        assert datagrams.wrong == []
+
+
+def test_a_datagram_that_nobody_sent_is_found() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as liar:
+        liar.bind(("127.0.0.1", 0))
+        with Datagrams(liar.getsockname()[1]) as datagrams:
+            said, user = liar.recvfrom(1 << 16)
+            liar.sendto(said + b"more", user)
+            liar.recv(1 << 16)
+            datagrams.stop()
+            assert datagrams.wrong == [said + b"more"]
