@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from nodepass.config import PoolTransport
+from nodepass.transport.base import LINGER
 from tests.adversity.chaos import Chaos
 from tests.adversity.datagrams import Datagrams
 from tests.adversity.target import LISTENING
@@ -49,7 +50,8 @@ ENV: Final = {
 FLUCTUATION: Final = 6
 """Descriptors that come and go: a pool's."""
 
-PATIENCE: Final = 5.0
+PATIENCE: Final = LINGER + 3
+"""Seconds until all that ended is gone: a link that broke is given so long to have its last bytes read."""
 
 PATIENT: Final = {"NP_REPORT_INTERVAL": "2s", "NP_POOL_GET_TIMEOUT": "10s"}
 """Variables where the test itself keeps the machine so busy that an end may seem dead."""
