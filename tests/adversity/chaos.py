@@ -25,6 +25,9 @@ READ: Final = 1 << 16
 DRIPPED: Final = 400
 """Bytes at the head of each chunk that go one at a time; all of them would take minutes."""
 
+SMALL: Final = 1 << 16
+"""Bytes of a socket's buffer: the system would take megabytes before anybody noticed that a connection stands still."""
+
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
@@ -64,6 +67,8 @@ class Chaos:
         self._pairs: set[_Pair] = set()
         self._dead: set[_Pair] = set()
         self._silent = False
+        self._never = asyncio.Event()
+        """Held here, because what nobody holds is collected with all who wait for it."""
         self._going: asyncio.Event | None = None
 
     def __enter__(self) -> Self:
@@ -104,6 +109,9 @@ class Chaos:
         self._going = asyncio.Event()
         self._going.set()
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, backlog=4096)
+        for sock in self._server.sockets:
+            # Those that it accepts have the same.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
 
     async def _close(self) -> None:
         self._server.close()
@@ -163,7 +171,7 @@ class Chaos:
                     await asyncio.sleep(0)
                 data = data[DRIPPED:]
             if pair in self._dead:
-                await asyncio.Event().wait()
+                await self._never.wait()
             writer.write(data)
             await writer.drain()
         await self._going.wait()
@@ -178,7 +186,7 @@ class Chaos:
             if pair not in self._dead:
                 raise
         if pair in self._dead:
-            await asyncio.Event().wait()
+            await self._never.wait()
         return data
 
 

@@ -18,6 +18,9 @@ HEAD_SIZE: Final = _HEAD.size
 TRAILER_SIZE: Final = _TRAILER.size
 CHUNK: Final = 1 << 15
 
+NEVER_READ: Final = 0xFFFFFFFF
+"""In the place of how much comes from the user: the target does not read any of it, and says nothing about that."""
+
 _PERIOD: Final = (1 << 20) + 7
 """Longer than what gets lost or repeated at a time, and no multiple of any buffer's size."""
 

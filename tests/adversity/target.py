@@ -12,9 +12,12 @@ import sys
 from contextlib import suppress
 from typing import cast
 
-from tests.adversity.content import HEAD_SIZE, CutError, Head, WrongContentError, read_exactly, receive, send
+from tests.adversity.content import HEAD_SIZE, NEVER_READ, CutError, Head, WrongContentError, read_exactly, receive, send
 
 LISTENING = "listening"
+
+NEVER = asyncio.Event()
+"""Held here, because what nobody holds is collected with all who wait for it."""
 
 
 async def main(port: int) -> None:
@@ -34,6 +37,8 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     head = None
     try:
         head = Head.unpack(await read_exactly(reader, HEAD_SIZE))
+        if head.up == NEVER_READ:
+            await NEVER.wait()
         tell("begun", head.number)
         await converse(head, reader, writer)
         writer.close()

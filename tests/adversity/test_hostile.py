@@ -13,7 +13,7 @@ import pytest
 from nodepass.config import PoolTransport
 from tests.adversity import strangers
 from tests.adversity.insider import FRAMES, LAUNCHES, LINES, Insider
-from tests.adversity.scene import Scene, Setup
+from tests.adversity.scene import PATIENT, Scene, Setup
 from tests.adversity.strangers import Door
 from tests.adversity.table import Row, is_long, keep
 from tests.adversity.traffic import Outcome
@@ -128,7 +128,7 @@ def test_strangers_at_the_users_port(np: Runner, flow: str) -> None:
 def test_a_client_that_has_the_key_and_means_harm(np: Runner, transport: PoolTransport, tls: int, pool: str) -> None:
     """It harms its own session; users of another do not notice."""
     shares = pool == "auto" and transport in (PoolTransport.TCP, PoolTransport.WEBSOCKET)
-    with Scene(np, Setup(transport, tls, "forward", pool)) as scene:
+    with Scene(np, Setup(transport, tls, "forward", pool), env=PATIENT) as scene:
         scene.warm_up()
         watches = [Watch(scene.server), Watch(scene.client)]
         words = FRAMES if shares else LAUNCHES
