@@ -84,11 +84,20 @@ def not_over_quic(np: Runner) -> None:
         pytest.skip("type=1 is refused at a server of several processes")
 
 
+def not_over_http2(np: Runner) -> None:
+    """A client opens few connections of it: a process of the server may have none, and idles
+    where users do not come to it."""
+    if np.transport is PoolTransport.HTTP2:
+        pytest.skip("which processes carry users is chance")
+
+
 def begin(np: Runner, setup: str, query: str = "") -> Stage:
     """Start it, and wait until all processes serve."""
     flow, _, end = setup.partition(" ")
     if end == "server":
         not_over_quic(np)
+        if flow == "forward":
+            not_over_http2(np)
     query = f"{QUERY}&{query}" if query else QUERY
     if flow == "single":
         tunnel = np.forwarder(query)
@@ -115,7 +124,6 @@ def test_all_processes_serve_and_one_that_is_killed_comes_back(np: Runner, setup
             users.come()
 
 
-@pytest.mark.every_transport
 @pytest.mark.parametrize("setup", SETUPS)
 def test_one_line_has_the_figures_of_all(np: Runner, setup: str) -> None:
     stage = begin(np, setup)
@@ -140,7 +148,6 @@ def test_one_line_has_the_figures_of_all(np: Runner, setup: str) -> None:
     assert len(lines) == len(stage.several.matches("CHECK_POINT"))
 
 
-@pytest.mark.every_transport
 @pytest.mark.parametrize("setup", SETUPS)
 def test_slots_are_of_all_together(np: Runner, setup: str) -> None:
     slots = 2 * COUNT + 1
@@ -158,7 +165,6 @@ def test_slots_are_of_all_together(np: Runner, setup: str) -> None:
         assert all(turned_away(stage.tunnel.users) for _ in range(4 * COUNT))
 
 
-@pytest.mark.every_transport
 @pytest.mark.parametrize("setup", SETUPS)
 def test_rate_is_of_all_together(np: Runner, setup: str) -> None:
     # Two seconds' worth for all together, were it not for the burst; for each by itself, hardly any time.
@@ -184,7 +190,6 @@ def send_all(user: socket.socket, size: int) -> None:
     assert read_all(user) == b"ok"
 
 
-@pytest.mark.every_transport
 @pytest.mark.parametrize("setup", SETUPS)
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_no_process_is_left(np: Runner, setup: str, how: signal.Signals) -> None:
