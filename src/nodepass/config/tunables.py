@@ -54,7 +54,7 @@ class Variable(Generic[T]):
 
 
 SEMAPHORE_LIMIT: Final = Variable("NP_SEMAPHORE_LIMIT", _COUNT, 65536, "most signals waiting to be sent")
-TCP_DATA_BUF_SIZE: Final = Variable("NP_TCP_DATA_BUF_SIZE", _COUNT, 262144, "most bytes of one read from a stream")
+TCP_DATA_BUF_SIZE: Final = Variable("NP_TCP_DATA_BUF_SIZE", _COUNT, 524288, "most bytes of one read from a stream")
 UDP_DATA_BUF_SIZE: Final = Variable("NP_UDP_DATA_BUF_SIZE", _COUNT, 65535, "largest datagram, in bytes")
 HANDSHAKE_TIMEOUT: Final = Variable("NP_HANDSHAKE_TIMEOUT", _TIME, 5.0, "time for a handshake")
 TCP_DIAL_TIMEOUT: Final = Variable("NP_TCP_DIAL_TIMEOUT", _TIME, 5.0, "time to connect over TCP")
