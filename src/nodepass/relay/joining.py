@@ -3,7 +3,8 @@
 The user's first bytes go on at once, and are kept. The other end says with one byte (`confirm`, see `protocol.launch`) that
 it has reached a target, before it passes anything on to that, or that it reaches none. So where the way is broken off
 without the former, no target has heard of the user, and the same bytes can go another way: whoever uses the tunnel does not
-notice that one of its ends has died. A way that ends in silence is another matter: the word may have been lost.
+notice that one of its ends has died. A way that ends in silence is another matter: the word may have been lost. A reset on
+the way can swallow the word as well, which cannot be told from an end that died; then a target hears the same bytes twice.
 
 With a rate, nothing is read before a target is reached: it would escape the rate.
 
