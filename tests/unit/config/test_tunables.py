@@ -34,7 +34,7 @@ def test_the_table_has_every_field_once() -> None:
 
 def test_defaults() -> None:
     assert Tunables.from_environment({}) == Tunables()
-    assert Tunables().tcp_data_buf_size == 262144
+    assert Tunables().tcp_data_buf_size == 524288
     assert Tunables().udp_data_buf_size == 65535
     assert Tunables().min_pool_interval == 0.1
     assert Tunables().reload_interval == 3600.0
