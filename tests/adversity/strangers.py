@@ -60,6 +60,8 @@ class Door:
         if self.alpn is None:
             return sock
         try:
+            # The ssl module forgets to close a socket that has been reset before it looks at it.
+            sock.getpeername()
             return _context(self.alpn).wrap_socket(sock)
         except OSError:
             sock.close()
