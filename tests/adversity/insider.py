@@ -154,6 +154,8 @@ class _Client(Client):
         self.control: Link | None = None
 
     def _identified(self, connection_id: ConnectionId, link: Link, rest: bytes) -> None:
+        # One that has ended may still have something to send, which nobody takes.
+        self.all.append(link)
         if connection_id == CONTROL:
             self.control = link
             super()._identified(connection_id, link, rest)
@@ -162,7 +164,6 @@ class _Client(Client):
             link.abort()
             return
         link.attach(_DeafEar())
-        self.all.append(link)
         self.links.put_nowait(link)
 
 
