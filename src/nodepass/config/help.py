@@ -38,7 +38,7 @@ def help_text() -> str:
 def _parameter_cells(row: Row) -> tuple[str, ...]:
     remarks = "".join(f" ({mode}: {remark})" for mode, remark in row.remarks.items())
     modes = "".join(letter if mode in row.modes else " " for mode, letter in _LETTERS.items())
-    return (row.name, row.default_text or "-", modes, _plain(row.meaning + remarks))
+    return (row.name, row.default_text or "-", modes, _plain(row.help + remarks))
 
 
 def _variable_cells(variable: tunables.AnyVariable) -> tuple[str, ...]:

@@ -6,28 +6,15 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from nodepass.config.kinds import Kind, alternatives
 from nodepass.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from nodepass.config.kinds import Kind
     from nodepass.config.values import Mode
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Offered(Generic[T]):
-    """The values of a kind that this version carries, where the table knows more.
-
-    Args:
-        values: what may be asked for.
-        reason: why the others may not, to follow a semicolon.
-    """
-
-    values: tuple[T, ...]
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +43,6 @@ class Row(ABC):
     def default_text(self) -> str:
         """The default as a URL writes it; empty where leaving the parameter out is the only way to say it."""
 
-    @property
-    @abstractmethod
-    def meaning(self) -> str:
-        """The help, in Markdown, and what of it this version does not carry."""
-
     @abstractmethod
     def text_in(self, config: object) -> str:
         """Write the value that a configuration holds in its field of this name."""
@@ -73,29 +55,20 @@ class Parameter(Row, Generic[T]):
     Args:
         kind: how values are read and written.
         default: value where the URL says nothing.
-        offered: restriction to what this version carries; None where it carries all that the kind reads.
     """
 
     kind: Kind[T]
     default: T
-    offered: Offered[T] | None = field(default=None, kw_only=True)
 
     @property
     def expected(self) -> str:
         """What a right value is, to follow the word "expected"."""
-        if self.offered is None:
-            return self.kind.expected
-        return f"{alternatives(map(self.kind.format, self.offered.values))}; {self.offered.reason}"
+        return self.kind.expected
 
     @property
     def default_text(self) -> str:
         """The default as a URL writes it; empty where leaving the parameter out is the only way to say it."""
         return self.kind.format(self.default)
-
-    @property
-    def meaning(self) -> str:
-        """The help, in Markdown, and what of it this version does not carry."""
-        return self.help if self.offered is None else f"{self.help}; {self.offered.reason}"
 
     def text_in(self, config: object) -> str:
         """Write the value that a configuration holds in its field of this name."""
@@ -109,16 +82,13 @@ class Parameter(Row, Generic[T]):
             text: the value, percent-decoded.
 
         Raises:
-            ConfigError: it is not of the kind, or this version does not carry it.
+            ConfigError: it is not of the kind.
         """
         try:
-            value = self.kind.parse(text)
+            return self.kind.parse(text)
         except ValueError:
             # Without its cause: what the standard library says may quote the text.
             raise ConfigError(self.name, text, f"expected {self.expected}") from None
-        if self.offered is not None and value not in self.offered.values:
-            raise ConfigError(self.name, text, f"expected {self.expected}")
-        return value
 
 
 class ParameterValues:

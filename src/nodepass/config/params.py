@@ -1,8 +1,4 @@
-"""The parameters of a URL, one row each: `config.md`'s table as data.
-
-What this version does not carry yet stands in the table all the same, held back by the row's `offered` argument; to
-release it, take that argument away.
-"""
+"""The parameters of a URL, one row each: `config.md`'s table as data."""
 
 from __future__ import annotations
 
@@ -163,5 +159,5 @@ def markdown_rows() -> tuple[str, ...]:
     for row in ALL:
         default = f"`{row.default_text}`" if row.default_text else ""
         cells = (row.remarks.get(mode, "x" if mode in row.modes else "") for mode in Mode)
-        lines.append(f"| {' | '.join((f'`{row.name}`', row.meaning, default, *cells))} |")
+        lines.append(f"| {' | '.join((f'`{row.name}`', row.help, default, *cells))} |")
     return tuple(lines)
