@@ -47,3 +47,8 @@ def parse(text: str) -> Address:
 def family_of(ip: str) -> socket.AddressFamily:
     """AF_INET6 where the address has a colon, else AF_INET."""
     return socket.AF_INET6 if ":" in ip else socket.AF_INET
+
+
+def is_loopback(ip: str) -> bool:
+    """Whether an `Address`'s IP is one of this machine to itself."""
+    return ip.startswith("127.") or ip == "::1"

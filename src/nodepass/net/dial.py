@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nodepass.errors import DialError
 from nodepass.log import WARN
 from nodepass.net.address import Address, family_of
-from nodepass.net.tcp_options import tune
+from nodepass.net.tcp_options import tune, tune_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,6 +58,7 @@ def _make_socket(target: Address, kind: socket.SocketKind) -> socket.socket:
     sock.setblocking(False)
     if kind is socket.SOCK_STREAM:
         tune(sock)
+        tune_for(sock, target.ip)
     return sock
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from nodepass.errors import ListenError
 from nodepass.log import ERROR
 from nodepass.net.address import Address, family_of, from_socket
-from nodepass.net.tcp_options import tune
+from nodepass.net.tcp_options import tune, tune_for
 from nodepass.net.udp import enlarge_buffers
 
 if TYPE_CHECKING:
@@ -141,6 +141,8 @@ class TcpListener:
                 self._stop()
                 self._rest = self._loop.call_later(REST, self._start)
                 return
-            self._accepted(sock, from_socket(address))
+            remote = from_socket(address)
+            tune_for(sock, remote.ip)
+            self._accepted(sock, remote)
             if not self._sockets:
                 return

@@ -6,8 +6,11 @@ Unlike a pair of Unix sockets it can be reset, and so tells a stream that broke 
 from __future__ import annotations
 
 import socket
+from typing import Final
 
-from nodepass.net.tcp_options import tune
+from nodepass.net.tcp_options import tune, tune_for
+
+LOOPBACK: Final = "127.0.0.1"
 
 
 def tcp_pair() -> tuple[socket.socket, socket.socket]:
@@ -16,13 +19,23 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
     Raises:
         OSError: there are no more descriptors or ports.
     """
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with socket.create_server((LOOPBACK, 0)) as listening:
         near = socket.create_connection(listening.getsockname())
-        while True:
-            far, address = listening.accept()
-            if address == near.getsockname():
-                tune(near)
-                tune(far)
-                return near, far
-            # Somebody else on this machine was quicker.
-            far.close()
+        try:
+            far = _accept(listening, near)
+        except OSError:
+            near.close()
+            raise
+    for end in (near, far):
+        tune(end)
+        tune_for(end, LOOPBACK)
+    return near, far
+
+
+def _accept(listening: socket.socket, near: socket.socket) -> socket.socket:
+    while True:
+        far, address = listening.accept()
+        if address == near.getsockname():
+            return far
+        # Somebody else on this machine was quicker.
+        far.close()

@@ -1,0 +1,75 @@
+"""What is set on TCP connections, as the sockets themselves tell."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from nodepass.log import ERROR, Log
+from nodepass.net.address import Address
+from nodepass.net.dial import Dial, LocalAddress
+from nodepass.net.listen import TcpListener, bind
+from nodepass.net.pair import tcp_pair
+from nodepass.net.tcp_options import tune_for
+
+
+def congestion_control(sock: socket.socket) -> str:
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0").decode()
+
+
+def pace(sock: socket.socket) -> None:
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"bbr")
+    except OSError:
+        pytest.skip("this system does not let us choose BBR")
+
+
+async def test_a_user_inside_the_machine_is_not_paced_where_all_others_are() -> None:
+    (listening,) = bind(["127.0.0.1"], 0, socket.SOCK_STREAM)
+    pace(listening)
+    accepted: asyncio.Future[socket.socket] = asyncio.get_running_loop().create_future()
+    listener = TcpListener([listening], lambda sock, _: accepted.set_result(sock), Log(ERROR))
+    with socket.create_connection(listening.getsockname()):
+        with await accepted as user:
+            assert congestion_control(user) == "reno"
+        assert congestion_control(listening) == "bbr"
+    listener.close()
+
+
+async def test_a_dial_inside_the_machine_is_not_paced() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as target:
+        dialled: asyncio.Future[socket.socket] = asyncio.get_running_loop().create_future()
+        Dial(
+            [Address(*target.getsockname())],
+            5,
+            LocalAddress(None, Log(ERROR)),
+            lambda sock, _: dialled.set_result(sock),
+            dialled.set_exception,
+        )
+        with await dialled as sock:
+            assert congestion_control(sock) != "bbr"
+
+
+def test_a_pair_is_not_paced() -> None:
+    near, far = tcp_pair()
+    with near, far:
+        assert "bbr" not in {congestion_control(near), congestion_control(far)}
+
+
+@pytest.mark.parametrize(
+    ("ip", "expected"), [("127.3.2.1", "reno"), ("::1", "reno"), ("192.0.2.7", "bbr"), ("2001:db8::1", "bbr")]
+)
+def test_only_what_stays_inside_the_machine_is_not_paced(ip: str, expected: str) -> None:
+    with socket.socket() as sock:
+        pace(sock)
+        tune_for(sock, ip)
+        assert congestion_control(sock) == expected
+
+
+def test_what_the_system_chose_without_pacing_stays() -> None:
+    with socket.socket() as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
+        tune_for(sock, "127.0.0.1")
+        assert congestion_control(sock) == "reno"
