@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from nodepass.errors import ListenError
 from nodepass.log import ERROR
 from nodepass.net.address import Address, family_of, from_socket
-from nodepass.net.tcp_options import tune, tune_for
+from nodepass.net.tcp_options import tune_accepted, tune_listening
 from nodepass.net.udp import enlarge_buffers
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def bind(ips: Iterable[str], port: int, kind: socket.SocketKind, sharing: Sharin
             if kind is socket.SOCK_STREAM:
                 if os.name == "posix":
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                tune(sock)
+                tune_listening(sock)
                 _bind(sock, ip, port, sharing)
                 sock.listen(BACKLOG)
             else:
@@ -142,7 +142,7 @@ class TcpListener:
                 self._rest = self._loop.call_later(REST, self._start)
                 return
             remote = from_socket(address)
-            tune_for(sock, remote.ip)
+            tune_accepted(sock, remote.ip)
             self._accepted(sock, remote)
             if not self._sockets:
                 return

@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 from typing import Final
 
-from nodepass.net.tcp_options import tune, tune_for
+from nodepass.net.tcp_options import tune_dialled
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -27,8 +27,7 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
             near.close()
             raise
     for end in (near, far):
-        tune(end)
-        tune_for(end, LOOPBACK)
+        tune_dialled(end, LOOPBACK)
     return near, far
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
 import struct
 import sys
@@ -32,33 +33,54 @@ def unacknowledged(sock: socket.socket) -> int:
     return int(count)
 
 
-def tune(sock: socket.socket) -> None:
-    """Set what every TCP connection here has: no Nagle delay, dead peers found within half a minute.
+def tune_listening(sock: socket.socket) -> None:
+    """Set what the connections that it accepts have from the beginning: see `tune_dialled`."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    _keep_alive(sock)
 
-    What is set on a listening socket, the connections that it accepts have from the beginning.
+
+def tune_accepted(sock: socket.socket, ip: str) -> None:
+    """Set what depends on where a connection comes from, besides what it has from the listening socket."""
+    if is_loopback(ip) and is_paced():
+        _unpace(sock)
+
+
+def tune_dialled(sock: socket.socket, ip: str) -> None:
+    """Set, before it is connected to `ip`: no Nagle delay, and a peer that is gone is noticed within half a minute.
+
+    Inside the machine no peer goes unnoticed, nor is there any congestion, and pacing halves what passes.
     """
-    # A socket whose peer has already reset it refuses options on some systems; the first read will tell.
-    with contextlib.suppress(OSError):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if hasattr(socket, "TCP_KEEPIDLE"):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if not is_loopback(ip):
+        _keep_alive(sock)
+    elif is_paced():
+        _unpace(sock)
 
 
-def tune_for(sock: socket.socket, ip: str) -> None:
-    """Set what suits a connection to `ip` besides, before it is connected or after.
-
-    Inside the machine there is no congestion, and pacing halves what passes. Many servers have BBR as their default.
-    """
-    if hasattr(socket, "TCP_CONGESTION") and is_loopback(ip):
-        with contextlib.suppress(OSError):
-            if sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, LONGEST_NAME).startswith(PACING):
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, UNPACED)
+@functools.cache
+def is_paced() -> bool:
+    """Whether the system paces connections unless told otherwise. Many servers do: BBR is their default."""
+    if not hasattr(socket, "TCP_CONGESTION"):
+        return False
+    with socket.socket() as sock:
+        return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, LONGEST_NAME).startswith(PACING)
 
 
 def reset_on_close(sock: socket.socket) -> None:
     """Make `close` forget what has not been sent, and let the other side see a broken stream."""
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+
+
+def _keep_alive(sock: socket.socket) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
+
+
+def _unpace(sock: socket.socket) -> None:
+    # A socket whose peer has already reset it refuses options on some systems; the first read will tell.
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, UNPACED)

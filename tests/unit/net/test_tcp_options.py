@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import TYPE_CHECKING
 
 import pytest
 
 from nodepass.log import ERROR, Log
+from nodepass.net import tcp_options
 from nodepass.net.address import Address
 from nodepass.net.dial import Dial, LocalAddress
 from nodepass.net.listen import TcpListener, bind
 from nodepass.net.pair import tcp_pair
-from nodepass.net.tcp_options import tune_for
+from nodepass.net.tcp_options import is_paced, tune_accepted, tune_dialled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def congestion_control(sock: socket.socket) -> str:
@@ -20,6 +25,8 @@ def congestion_control(sock: socket.socket) -> str:
 
 
 def pace(sock: socket.socket) -> None:
+    if not is_paced():
+        pytest.skip("this system does not pace connections")
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"bbr")
     except OSError:
@@ -58,18 +65,30 @@ def test_a_pair_is_not_paced() -> None:
         assert "bbr" not in {congestion_control(near), congestion_control(far)}
 
 
+@pytest.mark.parametrize("tune", [tune_accepted, tune_dialled])
 @pytest.mark.parametrize(
     ("ip", "expected"), [("127.3.2.1", "reno"), ("::1", "reno"), ("192.0.2.7", "bbr"), ("2001:db8::1", "bbr")]
 )
-def test_only_what_stays_inside_the_machine_is_not_paced(ip: str, expected: str) -> None:
+def test_only_what_stays_inside_the_machine_is_not_paced(
+    tune: Callable[[socket.socket, str], None], ip: str, expected: str
+) -> None:
     with socket.socket() as sock:
         pace(sock)
-        tune_for(sock, ip)
+        tune(sock, ip)
         assert congestion_control(sock) == expected
 
 
-def test_what_the_system_chose_without_pacing_stays() -> None:
+def test_what_the_system_chose_without_pacing_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp_options, "is_paced", lambda: False)
     with socket.socket() as sock:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
-        tune_for(sock, "127.0.0.1")
-        assert congestion_control(sock) == "reno"
+        before = congestion_control(sock)
+        tune_dialled(sock, "127.0.0.1")
+        assert congestion_control(sock) == before
+
+
+def test_only_peers_on_other_machines_are_asked_for_signs_of_life() -> None:
+    with socket.socket() as near, socket.socket() as far:
+        tune_dialled(near, "127.0.0.1")
+        tune_dialled(far, "192.0.2.7")
+        alive = [sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) for sock in (near, far)]
+        assert alive == [0, 1]

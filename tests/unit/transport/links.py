@@ -11,7 +11,7 @@ from nodepass.errors import DialError
 from nodepass.log import WARN, Log
 from nodepass.net.address import Address
 from nodepass.net.certificates import CertificateSource, ClientTls, client_context, self_signed
-from nodepass.net.tcp_options import tune
+from nodepass.net.tcp_options import tune_listening
 from nodepass.transport.base import Carriers, Dialer
 from nodepass.transport.http2 import Http2Acceptor, Http2Dialer
 from nodepass.transport.mux import MuxConnection
@@ -98,7 +98,7 @@ def connected_sockets() -> tuple[socket.socket, socket.socket]:
         near = socket.create_connection(listening.getsockname())
         far, _ = listening.accept()
     for sock in (near, far):
-        tune(sock)
+        tune_listening(sock)
     return near, far
 
 
