@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import signal
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 from nodepass.config import ClientConfig, RunMode, ServerConfig, Tunables, parse_url, to_url
 from nodepass.console import make_logger
 from nodepass.log import EVENT
-from nodepass.runner import instance_of, run
+from nodepass.runner import instance_of, run, spare_collector
 from nodepass.tunnel.workers.cells import Cells
 from nodepass.tunnel.workers.child import ORPHANED, WorkerPlace
 from nodepass.tunnel.workers.messages import Start
@@ -50,7 +49,7 @@ async def _live(start: Start, control: socket.socket, cells: Cells) -> int:
     instance.settle_in(place)
     await instance.start()
     place.tell_for_ever(instance)
-    gc.freeze()
+    spare_collector()
     await place.stopping.wait()
     await instance.stop()
     place.tell(instance)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 from pathlib import Path
@@ -52,6 +53,15 @@ def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, None]],
     return run_it
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop turn until it holds."""
+    turn = asyncio.Event()
+    while not condition():
+        turn.clear()
+        asyncio.get_running_loop().call_soon(turn.set)
+        await turn.wait()
+
+
 async def echoed(port: int, size: int = 300_000) -> None:
     """Random bytes come back from an echo behind a port."""
     data = os.urandom(size)
@@ -86,6 +96,33 @@ def test_server_and_client_in_one_process(run: Callable[..., None], tls: int) ->
                     assert stats.peers == 1
                     assert stats.tcp_received == stats.tcp_sent == 300_000
                     assert stats.udp_received == stats.udp_sent == 0
+
+    run(main())
+
+
+def test_connections_leave_nothing_to_the_garbage_collector(run: Callable[..., None]) -> None:
+    async def main() -> None:
+        port, users = free_port(), free_port()
+        with Echo() as target:
+            async with (
+                nodepass.Server(f"server://k@127.0.0.1:{port}/127.0.0.1:{users}?mode=1", tunables=QUICK) as server,
+                nodepass.Client(f"client://k@127.0.0.1:{port}/127.0.0.1:{target.port}?mode=2", tunables=QUICK) as client,
+            ):
+                await until(lambda: client.stats.pool == 4)
+                gc.collect()
+                gc.disable()
+                gc.set_debug(gc.DEBUG_SAVEALL)
+                try:
+                    for _ in range(10):
+                        await echoed(users, 1000)
+                    await until(lambda: not server.stats.tcp_sessions and not client.stats.tcp_sessions)
+                    gc.collect()
+                    left = [thing for thing in gc.garbage if type(thing).__module__.startswith("nodepass.")]
+                finally:
+                    gc.set_debug(0)
+                    gc.garbage.clear()
+                    gc.enable()
+                assert left == []
 
     run(main())
 

@@ -179,11 +179,12 @@ class TcpRelay:
             ended: whether its end has been.
             full: whether `far` has asked to be written no more, for now.
         """
+        from_far = self._from_far
         self._begin(self._from_near, full=full)
         if early:
-            self._from_far.data_received(memoryview(early))
+            from_far.data_received(memoryview(early))
         if ended:
-            self._from_far.eof_received()
+            from_far.eof_received()
 
     def start_sniffing(
         self, sniffer: Sniffer, refused: Callable[[Verdict], None], early: bytes = b"", *, full: bool = False
@@ -194,15 +195,17 @@ class TcpRelay:
             refused(verdict)
             self.abort()
 
+        from_far = self._from_far
         self._begin(SniffedFlow(self._from_near, sniffer, refuse), full=full)
         if early:
-            self._from_far.data_received(memoryview(early))
+            from_far.data_received(memoryview(early))
 
     def _begin(self, near: Receiver, *, full: bool) -> None:
-        self.far.attach(self._from_far)
+        from_far = self._from_far
+        self.far.attach(from_far)
         self.near.attach(near)
         if full:
-            self._from_far.pause_writing()
+            from_far.pause_writing()
 
     def close(self) -> None:
         """End both sides in order, sending what they were given."""
@@ -224,4 +227,7 @@ class TcpRelay:
         if last:
             if self._timer is not None:
                 self._timer.cancel()
-            self._ended(self, self._error)
+            ended = self._ended
+            # Nothing that is left refers to the relay now, so it needs no garbage collector.
+            del self._from_near, self._from_far, self._ended
+            ended(self, self._error)

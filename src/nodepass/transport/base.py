@@ -90,6 +90,11 @@ class _Nobody:
 NOBODY = _Nobody()
 
 
+def gone_before_use() -> Exception:
+    """What the receiver of a link hears that ended in order before it was attached."""
+    return ConnectionAbortedError("the connection was gone before it was used")
+
+
 class Link(ABC):
     """A duplex byte stream to one peer. See the module's text for what always holds."""
 

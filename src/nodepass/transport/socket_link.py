@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from nodepass.net.address import Address, from_socket
 from nodepass.net.resets import ResetWatch
 from nodepass.net.tcp_options import reset_on_close, unacknowledged
-from nodepass.transport.base import LINGER, NOBODY, Ending, Link
+from nodepass.transport.base import LINGER, NOBODY, Ending, Link, gone_before_use
 from nodepass.transport.send_queue import SendQueue
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class SocketLink(Link):
         self._buffer = shared.raw
         self._resets = shared.resets
         self._broken = False
-        self._last_error: Exception = ConnectionAbortedError("the connection was gone before it was used")
+        self._last_error: Exception | None = None
         self._receiver: Receiver = NOBODY
         self._queue = SendQueue()
         self._reading = False
@@ -127,7 +127,7 @@ class SocketLink(Link):
 
     def attach(self, receiver: Receiver) -> None:
         if self._sock is None:
-            self._loop.call_soon(receiver.connection_lost, self._last_error)
+            self._loop.call_soon(receiver.connection_lost, self._last_error or gone_before_use())
             return
         self._receiver = receiver
         self.resume_reading()

@@ -21,7 +21,7 @@ from abc import abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from nodepass.transport.base import LINGER, NOBODY, Ending, Link
+from nodepass.transport.base import LINGER, NOBODY, Ending, Link, gone_before_use
 from nodepass.transport.send_queue import SendQueue
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class StreamLink(Link):
         self._failure: Exception | None = None
         self._ending: Ending | None = None
         self._lost = False
-        self._last_error: Exception = ConnectionAbortedError("the connection was gone before it was used")
+        self._last_error: Exception | None = None
         self._linger: asyncio.TimerHandle | None = None
         self._wake: asyncio.Handle | None = None
         self.coalesce = True
@@ -136,7 +136,7 @@ class StreamLink(Link):
 
     def attach(self, receiver: Receiver) -> None:
         if self._lost:
-            self._loop.call_soon(receiver.connection_lost, self._last_error)
+            self._loop.call_soon(receiver.connection_lost, self._last_error or gone_before_use())
             return
         self._receiver = receiver
         self.resume_reading()

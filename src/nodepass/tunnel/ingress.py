@@ -188,9 +188,10 @@ class _TcpUser:
 
     def _confirmed(self, way: Way, early: bytes, *, full: bool) -> None:
         """The other end has reached a target."""
-        if self._joining is not None:
-            way.relays.discard(self._joining)
-            self._sniffer = self._joining.sniffer
+        joining, self._joining = self._joining, None
+        if joining is not None:
+            way.relays.discard(joining)
+            self._sniffer = joining.sniffer
         self._start(way.link, early, full=full)
 
     def _way_failed(self, way: Way, failure: Failure) -> None:
@@ -223,15 +224,17 @@ class _TcpUser:
 
     def _no_way(self, error: Exception) -> None:
         self._resources.log.seldom("no way", WARN, "Refused the user at %s: %s", self._near.remote, error)
+        has_joined = self._joining is not None
         self._near.abort()
-        if self._joining is None:
+        if not has_joined:
             self._resources.meter.end(udp=False)
 
     def _user_lost(self, error: Exception | None) -> None:
         """The user has gone before a target was reached, or was sent away."""
         self._gone = True
-        if self._joining is not None:
-            self._relays.discard(self._joining)
+        joining, self._joining = self._joining, None
+        if joining is not None:
+            self._relays.discard(joining)
         self._log_end(error)
 
     def _blocked(self, verdict: Verdict) -> None:
