@@ -10,19 +10,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from nodepass.errors import ProcessError
-from nodepass.master.fork_messages import (
-    LARGEST_PACKET,
-    STOP_PATIENCE,
-    Ended,
-    Failed,
-    Ready,
-    Signal,
-    Start,
-    Started,
-    decode_reply,
-    encode,
-)
+from nodepass.master.fork_messages import STOP_PATIENCE, Ended, Failed, Ready, Signal, Start, Started, decode_reply
 from nodepass.master.output import OutputReader
+from nodepass.net.packets import LARGEST_PACKET, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,8 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from nodepass.tunnel.workers.packets import LARGEST_PACKET, MOST_DESCRIPTORS, decode, encode
+from nodepass.net.packets import LARGEST_PACKET, encode
+from nodepass.tunnel.workers.packets import MOST_DESCRIPTORS, decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
