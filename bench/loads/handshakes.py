@@ -20,8 +20,9 @@ from bench.loads.connections import NewConnections
 from bench.loads.costs import PEAK_MEMORY, costs
 from bench.model import HOST, BenchError, Better, Figure, Load, NotOfferedError, Sample
 from bench.processes import Meter
+from nodepass.protocol.client_handshake import ClientHandshake
 from nodepass.protocol.extension import ClientExtension, pre_shared_key
-from nodepass.protocol.handshake import ClientHandshake, bearer_token
+from nodepass.protocol.handshake import bearer_token
 
 if TYPE_CHECKING:
     from bench.stage import Stage

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from nodepass.master.master import Master
     from nodepass.tunnel.client import Client
     from nodepass.tunnel.forward import Forwarder
-    from nodepass.tunnel.instance import Stats
     from nodepass.tunnel.server import Server
+    from nodepass.tunnel.stats import Stats
 
 __all__ = [
     "Client",
@@ -68,7 +68,7 @@ _HOME = {
     "Forwarder": "tunnel.forward",
     "Master": "master.master",
     "Server": "tunnel.server",
-    "Stats": "tunnel.instance",
+    "Stats": "tunnel.stats",
 }
 """Where each public name lives that is not imported at once."""
 

@@ -35,17 +35,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from nodepass.master.fork_messages import (
-    LARGEST_PACKET,
-    STOP_PATIENCE,
-    Ended,
-    Failed,
-    Ready,
-    Start,
-    Started,
-    decode_request,
-    encode,
-)
+from nodepass.master.fork_messages import STOP_PATIENCE, Ended, Failed, Ready, Start, Started, decode_request
+from nodepass.net.packets import LARGEST_PACKET, encode
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 from nodepass.config import ClientConfig, RunMode, ServerConfig, Tunables, parse_url, to_url
 from nodepass.console import make_logger
 from nodepass.log import EVENT
+from nodepass.net.packets import LARGEST_PACKET
 from nodepass.runner import instance_of, run, spare_collector
 from nodepass.tunnel.workers.cells import Cells
 from nodepass.tunnel.workers.child import ORPHANED, WorkerPlace
 from nodepass.tunnel.workers.messages import Start
-from nodepass.tunnel.workers.packets import LARGEST_PACKET, decode
+from nodepass.tunnel.workers.packets import decode
 
 if TYPE_CHECKING:
     from typing import Any

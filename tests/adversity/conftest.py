@@ -6,7 +6,6 @@ Without more, a sample of the faults runs in which each fault and each transport
 
 from __future__ import annotations
 
-import resource
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,12 +24,3 @@ def np() -> Iterator[Runner]:
         yield runner
     finally:
         runner.close()
-
-
-@pytest.fixture
-def many_files() -> Iterator[None]:
-    """As many descriptors as this process may have, for thousands of connections."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,15 +27,6 @@ def np(request: pytest.FixtureRequest) -> Iterator[Runner]:
         yield runner
     finally:
         runner.close()
-
-
-@pytest.fixture
-def many_files() -> Iterator[None]:
-    """As many descriptors as this process may have: where it got 1024, they would not do for thousands of connections."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -109,7 +109,8 @@ class UdpWay:
                         break
                     if sock is self._near:
                         self._client = sender
-                        self._pass(datagram, far, ("127.0.0.1", self.to))
+                        # Not by `far`: what was sent after a move leaves from there.
+                        self._pass(datagram, self._far, ("127.0.0.1", self.to))
                     elif self._client is not None:
                         self._pass(datagram, self._near, self._client)
         for sock in (self._near, self._far, *self._old):

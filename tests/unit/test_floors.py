@@ -32,7 +32,17 @@ FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 SHARED_FLOORS = {0, 1, len(FLOORS) - 1}
 """Where rooms of one floor may use each other, as long as no cycle comes of it."""
 
-SHARED_LINKS = {"base", "send_queue", "socket_link", "stream_link", "tcp_link", "tickets", "tls_link"}
+SHARED_LINKS = {
+    "base",
+    "ordered_stream",
+    "queued_link",
+    "send_queue",
+    "socket_link",
+    "stream_link",
+    "tcp_link",
+    "tickets",
+    "tls_link",
+}
 """What transports have in common; they know nothing else of each other."""
 
 Import = tuple[str, str]

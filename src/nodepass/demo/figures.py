@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nodepass.units import size_text
 
 if TYPE_CHECKING:
-    from nodepass.tunnel.instance import Stats
+    from nodepass.tunnel.stats import Stats
 
 
 SHORTEST_MEASURE = 0.1

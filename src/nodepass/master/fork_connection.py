@@ -6,23 +6,13 @@ import asyncio
 import os
 import signal
 import socket
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from nodepass.errors import ProcessError
-from nodepass.master.fork_messages import (
-    LARGEST_PACKET,
-    STOP_PATIENCE,
-    Ended,
-    Failed,
-    Ready,
-    Signal,
-    Start,
-    Started,
-    decode_reply,
-    encode,
-)
+from nodepass.master.fork_messages import STOP_PATIENCE, Ended, Failed, Ready, Signal, Start, Started, decode_reply
 from nodepass.master.output import OutputReader
+from nodepass.net.packet_queue import PacketQueue
+from nodepass.net.packets import LARGEST_PACKET, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +65,7 @@ class Connection:
     def __init__(self, control: socket.socket) -> None:
         self._loop = asyncio.get_running_loop()
         self._control = control
-        self._unsent: deque[tuple[Request, int | None]] = deque()
+        self._unsent = PacketQueue(control)
         self._starting: dict[int, tuple[asyncio.Future[Process], OutputReader]] = {}
         self._running: dict[int, tuple[Process, OutputReader]] = {}
         self.ready: asyncio.Future[None] = self._loop.create_future()
@@ -103,39 +93,12 @@ class Connection:
 
     def send(self, request: Request, descriptor: int | None = None) -> None:
         """Send a request, with a descriptor that is closed here then."""
-        self._unsent.append((request, descriptor))
-        self._flush()
+        self._unsent.put(encode(request), () if descriptor is None else (descriptor,))
 
     def close(self) -> None:
         """Let the fork server end all that it started, and itself. What happens meanwhile is still told."""
         if not self.lost.done():
             self._control.shutdown(socket.SHUT_WR)
-
-    def _flush(self) -> None:
-        if self.lost.done():
-            self._drop_unsent()
-            return
-        self._loop.remove_writer(self._control.fileno())
-        while self._unsent:
-            request, descriptor = self._unsent[0]
-            try:
-                socket.send_fds(self._control, [encode(request)], [] if descriptor is None else [descriptor])
-            except BlockingIOError:
-                self._loop.add_writer(self._control.fileno(), self._flush)
-                return
-            except OSError:
-                # It has ended; that is heard of by reading.
-                self._drop_unsent()
-                return
-            self._unsent.popleft()
-            if descriptor is not None:
-                os.close(descriptor)
-
-    def _drop_unsent(self) -> None:
-        while self._unsent:
-            _, descriptor = self._unsent.popleft()
-            if descriptor is not None:
-                os.close(descriptor)
 
     def _receive(self) -> None:
         try:
@@ -179,10 +142,9 @@ class Connection:
 
     def _lose(self) -> None:
         self._loop.remove_reader(self._control.fileno())
-        self._loop.remove_writer(self._control.fileno())
+        self._unsent.close()
         self._control.close()
         self.lost.set_result(None)
-        self._drop_unsent()
         if not self.ready.done():
             self.ready.set_exception(ProcessError("the fork server ended before it was ready"))
             # If nobody waits for it, so be it.

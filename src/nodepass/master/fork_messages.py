@@ -1,16 +1,14 @@
-"""What a master and its fork server say to each other: one JSON object per packet of a socket that keeps packets whole.
-
-Both ends are this project's own, in one version: a message that does not decode is a bug and raises.
-"""
+"""What a master and its fork server say to each other, as `net.packets`."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
-from typing import ClassVar, Final, TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias, get_args
 
-LARGEST_PACKET: Final = 65536
-"""Bytes; a URL, the longest thing in a packet, has a quarter of that at most."""
+from nodepass.net.packets import decoder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 STOP_PATIENCE: Final = 5.0
 """Seconds that a process has between SIGTERM and SIGKILL (spec: master.md)."""
@@ -27,10 +25,7 @@ class Start:
 
     kind: ClassVar[str] = "start"
     number: int
-    url: str
-
-    def __repr__(self) -> str:
-        return f"Start(number={self.number})"
+    url: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,22 +79,8 @@ class Ended:
 Request: TypeAlias = Start | Signal
 Reply: TypeAlias = Ready | Started | Failed | Ended
 
-_REQUESTS: Final = {message.kind: message for message in (Start, Signal)}
-_REPLIES: Final = {message.kind: message for message in (Ready, Started, Failed, Ended)}
+decode_request: Final[Callable[[bytes], Request]] = decoder(get_args(Request))
+"""Reads what came from the master."""
 
-
-def encode(message: Request | Reply) -> bytes:
-    """Give a message's packet."""
-    return json.dumps({"kind": message.kind, **asdict(message)}).encode("ascii")
-
-
-def decode_request(packet: bytes) -> Request:
-    """Read what came from the master."""
-    members = json.loads(packet)
-    return _REQUESTS[members.pop("kind")](**members)
-
-
-def decode_reply(packet: bytes) -> Reply:
-    """Read what came from the fork server."""
-    members = json.loads(packet)
-    return _REPLIES[members.pop("kind")](**members)
+decode_reply: Final[Callable[[bytes], Reply]] = decoder(get_args(Reply))
+"""Reads what came from the fork server."""

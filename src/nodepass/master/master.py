@@ -1,8 +1,8 @@
 """A master: its life, from binding the API's address to the last child's end.
 
 Bind, load the state and start what is to run, serve. When that fails, say so, close everything, wait NP_SERVICE_COOLDOWN
-and begin again, as servers and clients do; only `stop` ends it. The address comes first: a second master on the same
-port starts no children.
+and begin again, as servers and clients do; only `stop` ends it: event streams at once, requests in progress when they are
+done, then all instances. The address comes first: a second master on the same port starts no children.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import os
 import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from nodepass.config import MasterConfig, Tunables, parse_url, to_url
 from nodepass.errors import ConfigError, MasterError, NodePassError
@@ -25,18 +25,18 @@ from nodepass.master.tcping import Tcping
 from nodepass.master.web import ALPN, WebServer
 from nodepass.net.certificates import certificate_source
 from nodepass.net.dns import Resolver
+from nodepass.net.life import Life
 from nodepass.net.listen import bind
 from nodepass.net.tasks import Tasks
 
 if TYPE_CHECKING:
     import logging
     from pathlib import Path
-    from types import TracebackType
 
     from nodepass.net.certificates import CertificateSource
 
 
-class Master:
+class Master(Life):
     """The REST API that runs servers and clients, each in a process of its own.
 
     Args:
@@ -50,6 +50,10 @@ class Master:
         ConfigError: the URL or the environment is wrong.
     """
 
+    title = "Master"
+    _noun = "the master"
+    _stopped = MasterError
+
     def __init__(
         self,
         url: str | MasterConfig,
@@ -58,6 +62,7 @@ class Master:
         logger: logging.Logger | None = None,
         folder: Path | None = None,
     ) -> None:
+        super().__init__()
         config = parse_url(url) if isinstance(url, str) else url
         if not isinstance(config, MasterConfig):
             raise ConfigError("mode", config.scheme.value, "expected a URL that begins with master://")
@@ -67,21 +72,7 @@ class Master:
         self._log = Log(config.log.number, logger)
         self._tasks = Tasks(self._log)
         self._certificate: CertificateSource | None = None
-        self._life: asyncio.Task[None] | None = None
         self._is_ready = asyncio.Event()
-        self._stopping = asyncio.Event()
-
-    async def start(self) -> None:
-        """Begin to run in the background. A master runs once.
-
-        Raises:
-            ConfigError: a file that the URL names is no good; nothing has been bound.
-            RuntimeError: it has been started before, whether it still runs or not.
-        """
-        if self._life is not None:
-            raise RuntimeError("the master has been started before, and runs once: make another one of the same URL")
-        self._certificate = certificate_source(self.config.tls, self.config.crt, self.config.key, ALPN)
-        self._life = asyncio.get_running_loop().create_task(self._live(), name="nodepass master")
 
     async def ready(self) -> None:
         """Wait until the API answers. An error that it restarts from lets this wait on.
@@ -90,37 +81,12 @@ class Master:
             RuntimeError: it has not been started.
             MasterError: it was stopped, before or while this waits.
         """
-        if self._life is None:
-            raise RuntimeError("the master has not been started: call start() first, or use `async with`")
-        reached = asyncio.ensure_future(self._is_ready.wait())
-        try:
-            await asyncio.wait((reached, self._life), return_when=asyncio.FIRST_COMPLETED)
-            if self._life.done():
-                raise MasterError("the master was stopped")
-        finally:
-            reached.cancel()
-
-    async def stop(self) -> None:
-        """End event streams, let requests in progress finish, stop all instances, and save."""
-        self._stopping.set()
-        if self._life is not None:
-            await self._life
-
-    async def wait(self) -> None:
-        """Wait until it has been stopped."""
-        if self._life is not None:
-            await asyncio.shield(self._life)
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
+        await self._until(self._is_ready)
 
     # Its life.
+
+    def _load(self) -> None:
+        self._certificate = certificate_source(self.config.tls, self.config.crt, self.config.key, ALPN)
 
     async def _live(self) -> None:
         self._log.info("Master started: %s", to_url(self.config, with_secret=False))

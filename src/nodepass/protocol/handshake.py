@@ -1,15 +1,15 @@
-r"""The handshake: one HTTP/1.1 request and its answer (wire.md, "Handshake").
+r"""The handshake: one HTTP/1.1 request and its answer (wire.md, "Handshake"). The server's side, and what both need.
 
 The client proves that it has the tunnel key, with a bearer token as v1 does or with the first message of the extension; the
 server answers with what both will do, the `Agreement`, and with the extension's second message if it got the first.
 h11 parses what the other end sends; what we send is written here, so that it is the same to the byte as a v1 peer's.
 
 Server: feed bytes to `ServerHandshake.receive` until it gives a `Verdict`, write `accept()` or `refuse()`, close.
-Client: write `ClientHandshake.request()`, feed bytes to `receive` until it gives an `Agreement`, close.
+The client's side is `client_handshake`.
 
 What always holds:
 
-* at most `REQUEST_LIMIT` (server) or `RESPONSE_LIMIT` (client) bytes are looked at or kept;
+* at most `REQUEST_LIMIT` bytes are looked at or kept, and at most `RESPONSE_LIMIT` by a client;
 * how the bytes were cut into pieces makes no difference to the outcome: h11's own limit does not promise that, since it
   lets an event through that is over the limit but comes in one piece, so both ends count what they hand to it;
 * the server has a verdict as soon as the head of the request is whole: a body could not change it.
@@ -20,26 +20,21 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 import h11
 
-from nodepass.errors import HandshakeError, HandshakeRefused
-from nodepass.protocol.agreement import Agreement
 from nodepass.protocol.extension import HEADER, VERSION
-from nodepass.protocol.json_object import parse_object
 from nodepass.protocol.tunnel_key import key_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from nodepass.protocol.agreement import Agreement
+
 REQUEST_LIMIT: Final = 16 * 1024
 """Most bytes a request's head may have."""
-
-RESPONSE_LIMIT: Final = 64 * 1024
-"""Most bytes a response may have, head and body."""
 
 _REASON_LIMIT: Final = 200
 
@@ -142,10 +137,10 @@ class ServerHandshake:
             return _NOT_GET
         if request.target.partition(b"?")[0] != b"/":
             return _NOT_FOUND
-        extension = _header(request.headers, _EXTENSION_HEADER)
+        extension = header(request.headers, _EXTENSION_HEADER)
         if extension.startswith(_EXTENSION_PREFIX):
             return Verdict(HTTPStatus.OK, extension=extension.decode("ascii", "replace"))
-        scheme, _, token = _header(request.headers, b"authorization").partition(b" ")
+        scheme, _, token = header(request.headers, b"authorization").partition(b" ")
         if self._strict or scheme.lower() != b"bearer" or not hmac.compare_digest(token.strip(), self._token):
             return UNAUTHORIZED
         return _ACCEPTED
@@ -175,7 +170,8 @@ class ServerHandshake:
         return _response(status, headers, date, f"{text}\n".encode())
 
 
-def _header(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bytes:
+def header(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bytes:
+    """Give the value of the first header of this name, which is in lower case; empty where there is none."""
     return next((value for name, value in headers if name == wanted), b"")
 
 
@@ -186,131 +182,6 @@ def _response(status: HTTPStatus, headers: str, date: str, body: bytes) -> bytes
         f"Date: {date}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode("ascii") + body
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the server answers to a request that it accepts.
-
-    Args:
-        agreement: what both will do.
-        extension: the member of the extension, of whatever type; None where there is none.
-    """
-
-    agreement: Agreement
-    extension: object = None
-
-
-class ClientHandshake:
-    """The client's side of a handshake. Of no more use once it has raised.
-
-    Args:
-        host: the server name for the ``Host`` header.
-        token: `bearer_token` of the key; empty sends none.
-        extension: the value of the extension's header; empty sends none.
-
-    Raises:
-        HandshakeError: ``host`` cannot stand in a header.
-    """
-
-    def __init__(self, host: str, token: str = "", extension: str = "") -> None:
-        self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=RESPONSE_LIMIT)
-        headers = [("Host", host)]
-        if token:
-            headers.append(("Authorization", f"Bearer {token}"))
-        if extension:
-            headers.append((HEADER, extension))
-        try:
-            request = h11.Request(method="GET", target="/", headers=headers)
-        except (h11.LocalProtocolError, UnicodeEncodeError) as error:
-            raise HandshakeError(f"server name {host!r} cannot stand in a Host header") from error
-        head = self._connection.send(request) or b""
-        self._request = head + (self._connection.send(h11.EndOfMessage()) or b"")
-        self._received = 0
-        self._response: h11.Response | None = None
-        self._body = bytearray()
-        self._answer: Answer | None = None
-
-    def request(self) -> bytes:
-        """Give the whole request."""
-        return self._request
-
-    def receive(self, data: bytes) -> Answer | None:
-        """Take the next bytes from the server.
-
-        Returns:
-            What it holds once the answer is whole, else None. Bytes after the answer change nothing.
-
-        Raises:
-            HandshakeRefused: the server answered with a status other than 200.
-            HandshakeError: the bytes are not an HTTP response, are over `RESPONSE_LIMIT`, or hold no agreement.
-        """
-        if self._answer is None and data:
-            piece = data[: RESPONSE_LIMIT - self._received]
-            self._received += len(piece)
-            self._answer = self._feed(piece)
-            if self._answer is None and self._received == RESPONSE_LIMIT:
-                raise self._failure(f"the server's answer is over {RESPONSE_LIMIT} bytes")
-        return self._answer
-
-    def receive_eof(self) -> Answer:
-        """Learn that the server has closed the connection, which ends an answer that does not tell its length.
-
-        Raises:
-            HandshakeRefused: as `receive`.
-            HandshakeError: as `receive`, or the answer was not whole.
-        """
-        if not self._received:
-            raise HandshakeError("the server closed the connection without an answer")
-        if self._answer is None:
-            self._answer = self._feed(b"")
-        if self._answer is None:
-            raise self._failure("the server closed the connection before its answer was whole")
-        return self._answer
-
-    def _feed(self, data: bytes) -> Answer | None:
-        try:
-            self._connection.receive_data(data)
-            while True:
-                event = self._connection.next_event()
-                if isinstance(event, h11.Response):
-                    self._response = event
-                elif isinstance(event, h11.Data):
-                    self._body += event.data
-                elif isinstance(event, h11.EndOfMessage):
-                    return self._conclude()
-                elif not isinstance(event, h11.InformationalResponse):
-                    return None
-        except h11.RemoteProtocolError as error:
-            # h11 quotes what it was sent, which may be long.
-            raise self._failure(f"the server's answer is not HTTP: {one_line(str(error).encode())}") from error
-
-    def _conclude(self) -> Answer:
-        refusal = self._refusal()
-        if refusal is not None:
-            raise refusal
-        try:
-            members = parse_object(bytes(self._body))
-        except ValueError as error:
-            raise HandshakeError("the server's answer is not a JSON object") from error
-        return Answer(Agreement.from_members(members), members.get("extension"))
-
-    def _failure(self, text: str) -> HandshakeError:
-        # A refusal whose text is broken is still a refusal, and says more than how it broke.
-        return self._refusal() or HandshakeError(text)
-
-    def _refusal(self) -> HandshakeRefused | None:
-        if self._response is None or self._response.status_code == HTTPStatus.OK:
-            return None
-        reason = one_line(bytes(self._body)) or one_line(self._response.reason)
-        return HandshakeRefused(self._response.status_code, reason, _date(self._response.headers))
-
-
-def _date(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
-    try:
-        return parsedate_to_datetime(_header(headers, b"date").decode("ascii")).timestamp()
-    except (ValueError, OverflowError):
-        return None
 
 
 def one_line(raw: bytes) -> str:

@@ -13,21 +13,20 @@ only writing fails, what the other side had sent before is read first: an early 
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import socket
 from abc import abstractmethod
 from typing import TYPE_CHECKING
 
-from nodepass.net.address import Address, from_socket
+from nodepass.net.address import from_socket
 from nodepass.net.resets import ResetWatch
 from nodepass.net.tcp_options import reset_on_close, unacknowledged
-from nodepass.transport.base import LINGER, NOBODY, Ending, Link, gone_before_use
-from nodepass.transport.send_queue import SendQueue
+from nodepass.transport.base import LINGER, Ending
+from nodepass.transport.queued_link import QueuedLink
 
 if TYPE_CHECKING:
-    from nodepass.transport.base import Receiver
+    from nodepass.net.address import Address
 
 RECHECK = 0.01
 """Seconds between looks at whether what a broken link had sent has arrived."""
@@ -51,7 +50,7 @@ class Shared:
         self.resets = ResetWatch()
 
 
-class SocketLink(Link):
+class SocketLink(QueuedLink):
     """What plain and TLS links over one TCP socket share.
 
     Args:
@@ -60,29 +59,11 @@ class SocketLink(Link):
         remote: the other side, where it is not what the socket says (a PROXY header told otherwise).
     """
 
-    __slots__ = (
-        "_broken",
-        "_buffer",
-        "_ending",
-        "_failure",
-        "_fd",
-        "_last_error",
-        "_linger",
-        "_loop",
-        "_queue",
-        "_read_ended",
-        "_reading",
-        "_receiver",
-        "_recv_into",
-        "_resets",
-        "_send",
-        "_sock",
-        "_write_ended",
-    )
+    __slots__ = ("_broken", "_buffer", "_failure", "_fd", "_recv_into", "_resets", "_send", "_sock")
 
     def __init__(self, sock: socket.socket, shared: Shared, remote: Address | None = None) -> None:
+        super().__init__(from_socket(sock.getpeername()) if remote is None else remote)
         sock.setblocking(False)
-        self._loop = asyncio.get_running_loop()
         self._sock: socket.socket | None = sock
         self._fd = sock.fileno()
         self._recv_into = sock.recv_into
@@ -90,24 +71,10 @@ class SocketLink(Link):
         self._buffer = shared.raw
         self._resets = shared.resets
         self._broken = False
-        self._last_error: Exception | None = None
-        self._receiver: Receiver = NOBODY
-        self._queue = SendQueue()
-        self._reading = False
-        self._read_ended = False
-        self._write_ended = False
-        self._ending: Ending | None = None
         self._failure: OSError | None = None
-        self._linger: asyncio.TimerHandle | None = None
-        self.coalesce = True
-        self.remote = from_socket(sock.getpeername()) if remote is None else remote
         self._resets.watch(self._fd, self._on_reset)
 
     # What is asked of a link.
-
-    @property
-    def unsent(self) -> int:
-        return self._queue.size
 
     @property
     def gone(self) -> bool:
@@ -124,13 +91,6 @@ class SocketLink(Link):
         except OSError:
             return False
         return False
-
-    def attach(self, receiver: Receiver) -> None:
-        if self._sock is None:
-            self._loop.call_soon(receiver.connection_lost, self._last_error or gone_before_use())
-            return
-        self._receiver = receiver
-        self.resume_reading()
 
     def pause_reading(self) -> None:
         if self._reading:
@@ -150,21 +110,12 @@ class SocketLink(Link):
         if self._ending is not None or self._sock is None:
             return
         self._ending = Ending.CLOSE
-        self.pause_reading()
+        self._read_no_more()
         self._end_stream()
         if self._queue:
             self._abort_later()
         else:
             self._lose(None)
-
-    def break_off(self) -> None:
-        if self._ending is not None or self._sock is None:
-            return
-        self._ending = Ending.BREAK
-        self.pause_reading()
-        self._abort_later()
-        if not self._queue:
-            self._abort_when_received()
 
     def abort(self) -> None:
         if self._sock is not None:
@@ -182,6 +133,9 @@ class SocketLink(Link):
 
     def _end_stream(self) -> None:
         """Queue whatever the protocol says before a stream ends."""
+
+    def _read_no_more(self) -> None:
+        self.pause_reading()
 
     def _on_readable(self) -> None:
         try:
@@ -290,13 +244,8 @@ class SocketLink(Link):
         if self._write_ended and not self._queue:
             self._lose(None)
 
-    def _abort_later(self) -> None:
-        if self._linger is not None:
-            self._linger.cancel()
-        self._linger = self._loop.call_later(LINGER, self.abort)
-
     def _abort_when_received(self) -> None:
-        """Break the stream once all that was sent has arrived: a reset makes the kernel forget what has not."""
+        # A reset makes the kernel forget what has not arrived.
         if self._sock is None:
             return
         if unacknowledged(self._sock):
@@ -320,9 +269,6 @@ class SocketLink(Link):
             self._linger.cancel()
         self._resets.forget(self._fd)
         sock.close()
-        if error is not None:
-            self._last_error = error
         # These two are bound methods of the socket: without them it is gone now, not at the next garbage collection.
         del self._recv_into, self._send
-        receiver, self._receiver = self._receiver, NOBODY
-        receiver.connection_lost(error)
+        self._tell_lost(error)

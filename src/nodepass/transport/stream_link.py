@@ -16,17 +16,17 @@ What always holds, besides what `nodepass.transport.base` says:
 
 from __future__ import annotations
 
-import asyncio
 from abc import abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from nodepass.transport.base import LINGER, NOBODY, Ending, Link, gone_before_use
-from nodepass.transport.send_queue import SendQueue
+from nodepass.transport.base import LINGER, Ending
+from nodepass.transport.queued_link import QueuedLink
 
 if TYPE_CHECKING:
+    import asyncio
+
     from nodepass.net.address import Address
-    from nodepass.transport.base import Receiver
 
 SMALL = 4 * 1024
 """Bytes up to which pieces that wait to be read are joined."""
@@ -34,58 +34,30 @@ SMALL = 4 * 1024
 MOST_PIECES = 256
 """Pieces that wait unjoined where they may be datagrams."""
 
-
 NOTHING: Final[deque[bytes]] = deque()
 """The stash of all streams where nothing waits: an empty one takes much memory, too."""
 
 
-class StreamLink(Link):
+class StreamLink(QueuedLink):
     """One stream of a connection.
 
     Args:
         remote: the other side.
     """
 
-    __slots__ = (
-        "_ending",
-        "_failure",
-        "_heard_end",
-        "_last_error",
-        "_linger",
-        "_loop",
-        "_lost",
-        "_queue",
-        "_read_ended",
-        "_reading",
-        "_receiver",
-        "_stash",
-        "_stashed",
-        "_told_end",
-        "_wake",
-        "_write_ended",
-    )
+    __slots__ = ("_failure", "_heard_end", "_lost", "_stash", "_stashed", "_told_end", "_wake")
 
     record_size = None
 
     def __init__(self, remote: Address) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._receiver: Receiver = NOBODY
+        super().__init__(remote)
         self._stash = NOTHING
         self._stashed = 0
-        self._queue = SendQueue()
-        self._reading = False
-        self._read_ended = False
-        self._write_ended = False
         self._told_end = False
         self._heard_end = False
         self._failure: Exception | None = None
-        self._ending: Ending | None = None
         self._lost = False
-        self._last_error: Exception | None = None
-        self._linger: asyncio.TimerHandle | None = None
         self._wake: asyncio.Handle | None = None
-        self.coalesce = True
-        self.remote = remote
 
     # What each kind of connection does in its way.
 
@@ -113,18 +85,10 @@ class StreamLink(Link):
         """So many bytes have been read: the peer may be granted as many."""
 
     @abstractmethod
-    def _abort_when_received(self) -> None:
-        """Call `abort` once all that has been carried has arrived, as far as a reset could overtake it."""
-
-    @abstractmethod
     def _release(self) -> None:
         """Both directions have come to their end: the stream can be forgotten."""
 
     # What is asked of a link.
-
-    @property
-    def unsent(self) -> int:
-        return self._queue.size
 
     @property
     def gone(self) -> bool:
@@ -133,13 +97,6 @@ class StreamLink(Link):
     @property
     def quiet(self) -> bool:
         return not (self._lost or self._stash or self._heard_end or self._failure is not None)
-
-    def attach(self, receiver: Receiver) -> None:
-        if self._lost:
-            self._loop.call_soon(receiver.connection_lost, self._last_error or gone_before_use())
-            return
-        self._receiver = receiver
-        self.resume_reading()
 
     def pause_reading(self) -> None:
         self._reading = False
@@ -177,15 +134,6 @@ class StreamLink(Link):
             self._abort_later()
         else:
             self._all_sent()
-
-    def break_off(self) -> None:
-        if self._ending is not None or self._lost:
-            return
-        self._ending = Ending.BREAK
-        self._read_no_more()
-        self._abort_later()
-        if not self._queue:
-            self._abort_when_received()
 
     def abort(self) -> None:
         if self._lost:
@@ -334,11 +282,6 @@ class StreamLink(Link):
             self._linger = self._loop.call_later(LINGER, self._lose, error)
         self._read_on()
 
-    def _abort_later(self) -> None:
-        if self._linger is not None:
-            self._linger.cancel()
-        self._linger = self._loop.call_later(LINGER, self.abort)
-
     def _lose(self, error: Exception | None) -> None:
         """The link is gone for its owner, who is told once."""
         if self._lost:
@@ -351,7 +294,4 @@ class StreamLink(Link):
         for handle in (self._linger, self._wake):
             if handle is not None:
                 handle.cancel()
-        if error is not None:
-            self._last_error = error
-        receiver, self._receiver = self._receiver, NOBODY
-        receiver.connection_lost(error)
+        self._tell_lost(error)

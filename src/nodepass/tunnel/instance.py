@@ -15,58 +15,29 @@ from __future__ import annotations
 
 import asyncio
 import os
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from nodepass.config import ClientConfig, ServerConfig, Tunables, to_url
 from nodepass.errors import ConfigError, NodePassError, TunnelError
 from nodepass.log import ERROR, Log
-from nodepass.protocol.checkpoint import CheckPoint
+from nodepass.net.life import Life
 from nodepass.tunnel.resources import Resources, make_resources
+from nodepass.tunnel.stats import Stats
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Coroutine
-    from types import TracebackType
 
     from nodepass.net.certificates import CertificateSource
+    from nodepass.protocol.checkpoint import CheckPoint
     from nodepass.tunnel.place import Place
 
 ConfigT = TypeVar("ConfigT", ServerConfig, ClientConfig)
 
 
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """The figures of an instance, at one moment.
-
-    Args:
-        mode: 1 reverse or single-end, 2 forward or dual-end; 0 while that is not decided.
-        peers: sessions with the other end of the tunnel that are ready.
-        pool: idle pool connections.
-        ping: seconds the peer, or the target of a forwarder, takes to answer.
-        tcp_sessions: TCP sessions in progress.
-        udp_sessions: UDP sessions in progress.
-        tcp_received: bytes read from TCP users or targets since the instance began.
-        tcp_sent: bytes written to them.
-        udp_received: bytes read from UDP users or targets.
-        udp_sent: bytes written to them.
-    """
-
-    mode: int
-    peers: int
-    pool: int
-    ping: float
-    tcp_sessions: int
-    udp_sessions: int
-    tcp_received: int
-    tcp_sent: int
-    udp_received: int
-    udp_sent: int
-
-
-class Instance(ABC, Generic[ConfigT]):
+class Instance(Life, Generic[ConfigT]):
     """One server, client or forwarder.
 
     Args:
@@ -78,45 +49,27 @@ class Instance(ABC, Generic[ConfigT]):
         ConfigError: a tunable in the environment is wrong, or several processes are asked for: an instance is one.
     """
 
-    title: str
-    """How log lines call it."""
+    _noun = "the instance"
+    _stopped = TunnelError
 
     def __init__(self, config: ConfigT, *, tunables: Tunables | None = None, logger: logging.Logger | None = None) -> None:
+        super().__init__()
         if config.workers != 1:
             raise ConfigError("workers", str(config.workers), "expected 1: only the `nodepass` command starts processes")
         self.config: ConfigT = config
         self._tunables = Tunables.from_environment(os.environ) if tunables is None else tunables
         self._log = Log(config.log.number, logger)
-        self._life: asyncio.Task[None] | None = None
         self._warned = False
         self._place: Place | None = None
         self._resources: Resources
         self._is_ready = asyncio.Event()
         self._is_connected = asyncio.Event()
-        self._stopping = asyncio.Event()
 
     def settle_in(self, place: Place) -> None:
         """Before `start`: run in this place, one of several, and not as the only process of the instance."""
         self._place = place
 
     # For those who use it.
-
-    async def start(self) -> None:
-        """Begin to run in the background. An instance runs once.
-
-        Raises:
-            ConfigError: a file that the URL names is no good; nothing has been bound.
-            RuntimeError: it has been started before, whether it still runs or not.
-        """
-        if self._life is not None:
-            raise RuntimeError("the instance has been started before, and runs once: make another one of the same URL")
-        self._resources = make_resources(self.config, self._tunables, self._log, self._place)
-        try:
-            self._prepare()
-        except ConfigError:
-            self._resources.close()
-            raise
-        self._life = asyncio.get_running_loop().create_task(self._live(), name=f"nodepass {self.title.lower()}")
 
     async def ready(self) -> None:
         """Wait until it listens; a client without users of its own, until it has met its server.
@@ -140,17 +93,6 @@ class Instance(ABC, Generic[ConfigT]):
         """
         await self._until(self._is_connected)
 
-    async def stop(self) -> None:
-        """Take no new users, give those in progress NP_SHUTDOWN_TIMEOUT to finish, and close."""
-        self._stopping.set()
-        if self._life is not None:
-            await self._life
-
-    async def wait(self) -> None:
-        """Wait until it has been stopped."""
-        if self._life is not None:
-            await asyncio.shield(self._life)
-
     @property
     def is_ready(self) -> bool:
         """Whether `ready` would not wait."""
@@ -170,20 +112,7 @@ class Instance(ABC, Generic[ConfigT]):
         """
         if self._life is None:
             raise RuntimeError("the instance has not been started")
-        meter = self._resources.meter
-        peers, pool, ping = self._peers()
-        return Stats(
-            mode=self._mode(),
-            peers=peers,
-            pool=pool,
-            ping=ping,
-            tcp_sessions=meter.tcp_sessions,
-            udp_sessions=meter.udp_sessions,
-            tcp_received=meter.tcp_rx.total,
-            tcp_sent=meter.tcp_tx.total,
-            udp_received=meter.udp_rx.total,
-            udp_sent=meter.udp_tx.total,
-        )
+        return Stats.taken(self._mode(), *self._peers(), self._resources.meter)
 
     def checkpoint(self) -> CheckPoint:
         """The figures at this moment, as its CHECK_POINT line gives them.
@@ -191,27 +120,7 @@ class Instance(ABC, Generic[ConfigT]):
         Raises:
             RuntimeError: it has not been started.
         """
-        stats = self.stats
-        return CheckPoint(
-            mode=stats.mode,
-            ping=round(stats.ping * 1000),
-            pool=stats.pool,
-            tcps=stats.tcp_sessions,
-            udps=stats.udp_sessions,
-            tcp_received=stats.tcp_received,
-            tcp_sent=stats.tcp_sent,
-            udp_received=stats.udp_received,
-            udp_sent=stats.udp_sent,
-        )
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
+        return self.stats.checkpoint()
 
     def show_errors(self) -> None:
         """Log errors even where the URL's `log` hides them: for whoever runs the instance and must know why it fails."""
@@ -256,20 +165,13 @@ class Instance(ABC, Generic[ConfigT]):
 
     # Its life.
 
-    async def _until(self, state: asyncio.Event) -> None:
-        """Wait for what a run reaches; once it is being stopped, no run will."""
-        if self._life is None:
-            raise RuntimeError("the instance has not been started: call start() first, or use `async with`")
-        reached = asyncio.ensure_future(state.wait())
-        stopping = asyncio.ensure_future(self._stopping.wait())
+    def _load(self) -> None:
+        self._resources = make_resources(self.config, self._tunables, self._log, self._place)
         try:
-            if not self._stopping.is_set():
-                await asyncio.wait((reached, stopping, self._life), return_when=asyncio.FIRST_COMPLETED)
-            if not reached.done():
-                raise TunnelError("the instance was stopped")
-        finally:
-            reached.cancel()
-            stopping.cancel()
+            self._prepare()
+        except ConfigError:
+            self._resources.close()
+            raise
 
     async def _live(self) -> None:
         self._log.info("%s started: %s", self.title, to_url(self.config, with_secret=False))

@@ -21,16 +21,17 @@ from typing import TYPE_CHECKING, Final
 
 from nodepass.errors import DialError, HandshakeError, HandshakeRefused
 from nodepass.net.address import Address
+from nodepass.protocol.client_handshake import ClientHandshake
 from nodepass.protocol.extension import MOST_AGE, ClientExtension, Feature, pre_shared_key
-from nodepass.protocol.handshake import ClientHandshake, bearer_token
+from nodepass.protocol.handshake import bearer_token
 from nodepass.protocol.signals import Action
 from nodepass.tunnel.sharing import lacks, offered
 
 if TYPE_CHECKING:
     from nodepass.config import ClientConfig
     from nodepass.protocol.agreement import Agreement
+    from nodepass.protocol.client_handshake import Answer
     from nodepass.protocol.extension import Terms
-    from nodepass.protocol.handshake import Answer
     from nodepass.protocol.session_keys import SessionKeys
     from nodepass.tunnel.resources import Resources
 

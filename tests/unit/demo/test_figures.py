@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from nodepass.demo.figures import Figures
-from nodepass.tunnel.instance import Stats
+from nodepass.tunnel.stats import Stats
 from nodepass.units import size_text, time_text
 
 

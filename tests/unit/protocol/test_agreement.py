@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nodepass.errors import HandshakeError
 from nodepass.protocol.agreement import Agreement, Flow
-from nodepass.protocol.handshake import ClientHandshake
+from nodepass.protocol.client_handshake import ClientHandshake
 
 agreements = st.builds(
     Agreement, st.sampled_from(Flow), max=st.integers(1, 1_000_000), tls=st.integers(0, 2), type=st.integers(0, 3)

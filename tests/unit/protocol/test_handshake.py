@@ -10,14 +10,8 @@ from hypothesis import strategies as st
 
 from nodepass.errors import HandshakeError, HandshakeRefused
 from nodepass.protocol.agreement import Agreement, Flow
-from nodepass.protocol.handshake import (
-    REQUEST_LIMIT,
-    RESPONSE_LIMIT,
-    ClientHandshake,
-    ServerHandshake,
-    Verdict,
-    bearer_token,
-)
+from nodepass.protocol.client_handshake import RESPONSE_LIMIT, ClientHandshake
+from nodepass.protocol.handshake import REQUEST_LIMIT, ServerHandshake, Verdict, bearer_token
 from tests.unit.protocol.chunks import cut, cuts, every_byte
 from tests.unit.protocol.test_signals import json_values
 from tests.unit.protocol.vectors import examples, section, text

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING
 from h2.errors import ErrorCodes
 
 from nodepass.policy.receive_window import ReceiveWindow
-from nodepass.transport.base import LINGER
-from nodepass.transport.stream_link import StreamLink
+from nodepass.transport.ordered_stream import OrderedStream
 
 if TYPE_CHECKING:
     from nodepass.transport.http2.connection import Connection
 
 
-class Http2Link(StreamLink):
+class Http2Link(OrderedStream):
     """One stream.
 
     Args:
@@ -30,14 +29,13 @@ class Http2Link(StreamLink):
         stream_id: its number there.
     """
 
-    __slots__ = ("_closed", "_connection", "_peer_closed", "_refused", "_sender", "_window", "stream_id")
+    __slots__ = ("_closed", "_connection", "_peer_closed", "_sender", "_window", "stream_id")
 
     def __init__(self, connection: Connection, stream_id: int) -> None:
         super().__init__(connection.lower.remote)
         self._connection = connection
         self._sender = connection.sender
         self._window = ReceiveWindow()
-        self._refused = False
         self._closed = False
         self._peer_closed: Exception | None = None
         self.stream_id = stream_id
@@ -75,19 +73,14 @@ class Http2Link(StreamLink):
         self._loop.call_soon(self.peer_reset, self._peer_closed)
         return len(data)
 
-    def _send_end(self) -> None:
+    def _say_end(self) -> None:
         self._sender.end(self.stream_id)
-        if self._refused:
-            self._reset(ErrorCodes.NO_ERROR)
+
+    def _say_refusal(self) -> None:
+        self._reset(ErrorCodes.NO_ERROR)
 
     def _send_reset(self) -> None:
         self._reset(ErrorCodes.CONNECT_ERROR)
-
-    def _refuse(self) -> None:
-        # What this side still has to send must arrive, and a reset ends that, too: until then the window holds the peer.
-        self._refused = True
-        if self._told_end:
-            self._reset(ErrorCodes.NO_ERROR)
 
     def _reset(self, code: ErrorCodes) -> None:
         if not self._closed:
@@ -100,15 +93,5 @@ class Http2Link(StreamLink):
         if grown:
             self._sender.grant(self.stream_id, grown)
 
-    def _abort_when_received(self) -> None:
-        # Below is one stream of bytes: nothing overtakes.
-        self.abort()
-
     def _release(self) -> None:
         self._connection.forget(self)
-
-    def _lose(self, error: Exception | None) -> None:
-        if not self._lost and self._told_end and not self._heard_end:
-            # The peer may go on as if nothing had happened, or never end.
-            self._loop.call_later(LINGER, self._refuse)
-        super()._lose(error)

@@ -1,8 +1,4 @@
-"""A link that is one stream of a connection that users share.
-
-RST ends both directions at once, so whoever sends one hears nothing of the stream any more. All frames of a connection
-arrive in order: nothing overtakes what was sent before it.
-"""
+"""A link that is one stream of a connection that users share."""
 
 from __future__ import annotations
 
@@ -11,9 +7,8 @@ from typing import TYPE_CHECKING, Final
 from nodepass.errors import FrameError
 from nodepass.policy.receive_window import ReceiveWindow
 from nodepass.protocol.yamux import ACK, FIN, INITIAL_WINDOW, RST, SYN, data_header, window_update
-from nodepass.transport.base import LINGER
 from nodepass.transport.mux.sender import SMALL
-from nodepass.transport.stream_link import StreamLink
+from nodepass.transport.ordered_stream import OrderedStream
 
 if TYPE_CHECKING:
     from nodepass.transport.mux.connection import MuxConnection
@@ -25,7 +20,7 @@ OVER_WINDOW: Final = "a stream has sent more than its window"
 BEHIND_END: Final = "a stream has sent something behind its end"
 
 
-class MuxLink(StreamLink):
+class MuxLink(OrderedStream):
     """One stream.
 
     Args:
@@ -40,7 +35,6 @@ class MuxLink(StreamLink):
         "_eaten",
         "_flags",
         "_is_reset",
-        "_refused",
         "_sender",
         "_window",
         "credit",
@@ -57,7 +51,6 @@ class MuxLink(StreamLink):
         """Bytes that have been read and not told to the window."""
         self._flags = SYN if opened_here else ACK
         """What the next frame says besides: the first of each side begins the stream there."""
-        self._refused = False
         self._is_reset = False
         self.credit = INITIAL_WINDOW
         """Bytes that the peer's window has room for."""
@@ -154,10 +147,11 @@ class MuxLink(StreamLink):
     def _carry(self, data: bytes | bytearray | memoryview) -> int:
         return self._sender.carry(self, data)
 
-    def _send_end(self) -> None:
+    def _say_end(self) -> None:
         self._sender.say(data_header(self.stream_id, 0, self.take_flags() | FIN))
-        if self._refused:
-            self._send_reset()
+
+    def _say_refusal(self) -> None:
+        self._send_reset()
 
     def _send_reset(self) -> None:
         flags = self.take_flags()
@@ -166,12 +160,6 @@ class MuxLink(StreamLink):
             self._sender.say(window_update(self.stream_id, 0, flags | RST))
         self._is_reset = True
         self._end_heard()
-
-    def _refuse(self) -> None:
-        # What this side still has to send must arrive, and a reset ends that, too: until then the window holds the peer.
-        self._refused = True
-        if self._told_end:
-            self._send_reset()
 
     def _consumed(self, count: int) -> None:
         self._eaten += count
@@ -186,14 +174,5 @@ class MuxLink(StreamLink):
         if grown:
             self._sender.say(window_update(self.stream_id, grown, self.take_flags()))
 
-    def _abort_when_received(self) -> None:
-        self.abort()
-
     def _release(self) -> None:
         self._connection.forget(self)
-
-    def _lose(self, error: Exception | None) -> None:
-        if not self._lost and self._told_end and not self._heard_end:
-            # The peer may go on as if nothing had happened, or never end.
-            self._loop.call_later(LINGER, self._refuse)
-        super()._lose(error)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from nodepass.tunnel.workers.packets import LARGEST_PACKET, MOST_DESCRIPTORS, decode, encode
+from nodepass.net.packet_queue import PacketQueue
+from nodepass.net.packets import LARGEST_PACKET, encode
+from nodepass.tunnel.workers.packets import MOST_DESCRIPTORS, decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ class Channel:
         self._sock: socket.socket | None = sock
         self._received = received
         self._closed = closed
-        self._unsent: deque[tuple[bytes, Sequence[int]]] = deque()
+        self._unsent = PacketQueue(sock)
         sock.setblocking(False)
         self._loop.add_reader(sock.fileno(), self._on_readable)
 
@@ -52,39 +52,17 @@ class Channel:
 
     def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
         """Send a message, with descriptors that are closed here then. To a process that is gone, it is lost."""
-        self._unsent.append((encode(message), descriptors))
+        self._unsent.put(encode(message), descriptors)
         if len(self._unsent) > MOST_UNSENT:
             self._lose()
-        elif len(self._unsent) == 1 or self._sock is None:
-            self._flush()
 
     def close(self) -> None:
         """Let go of it; `closed` is not called."""
         sock, self._sock = self._sock, None
         if sock is not None:
             self._loop.remove_reader(sock.fileno())
-            self._loop.remove_writer(sock.fileno())
+            self._unsent.close()
             sock.close()
-        while self._unsent:
-            _close_all(self._unsent.popleft()[1])
-
-    def _flush(self) -> None:
-        if self._sock is None:
-            self.close()
-            return
-        self._loop.remove_writer(self._sock.fileno())
-        while self._unsent:
-            packet, descriptors = self._unsent[0]
-            try:
-                socket.send_fds(self._sock, [packet], list(descriptors))
-            except BlockingIOError:
-                self._loop.add_writer(self._sock.fileno(), self._flush)
-                return
-            except OSError:
-                # It has ended: that is heard of by reading, behind all that it said.
-                pass
-            self._unsent.popleft()
-            _close_all(descriptors)
 
     def _on_readable(self) -> None:
         for _ in range(BATCH):
@@ -105,8 +83,3 @@ class Channel:
         if self._sock is not None:
             self.close()
             self._closed()
-
-
-def _close_all(descriptors: Sequence[int]) -> None:
-    for descriptor in descriptors:
-        os.close(descriptor)

@@ -427,7 +427,7 @@ def test_a_server_that_closes_lets_users_go_on(run: Run) -> None:
 def test_a_stream_closed_by_its_owner_is_forgotten_although_the_client_never_ends_it(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nodepass.transport.http2.link.LINGER", 0.01)
+    monkeypatch.setattr("nodepass.transport.ordered_stream.LINGER", 0.01)
 
     async def main() -> None:
         accepted = Accepted()
