@@ -16,7 +16,9 @@ WATCHING = pytest.StashKey[DebugLoops]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--debug-loops", choices=LOOPS, help="run product processes on this event loop in asyncio's debug mode, and watch them"
+        "--debug-loops",
+        choices=LOOPS,
+        help="run product processes on this event loop in asyncio's debug mode, and watch them",
     )
 
 

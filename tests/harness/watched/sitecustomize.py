@@ -1,14 +1,14 @@
 """Runs at the start of each Python process that has this folder on its path: watches its event loop, tells what is wrong.
 
 Found is: a callback of `LIMIT` or more, a coroutine that nobody awaited, a resource that nobody closed, and what asyncio
-itself logs as a warning or worse. It goes line by line into a file of the process's own, see `tests/harness/debug_loops.py`.
+itself logs as a warning or worse. It goes line by line into a file of the process's own (`tests/harness/debug_loops.py`).
 
-A callback is not blamed for the time in which it was ready to run and the machine ran others. The kernel counts that for each
-thread (`/proc/thread-self/schedstat`, the second figure); what is left is the processor's time, and the time in which the
-callback waited for something: a lock, a disk, a name. Both keep the loop from everybody else, so both count.
+A callback is not blamed for the time in which it was ready to run and the machine ran others. The kernel counts that for
+each thread (`/proc/thread-self/schedstat`, the second figure); what is left is the processor's time, and the time in which
+the callback waited for something: a lock, a disk, a name. Both keep the loop from everybody else, so both count.
 
 On plain asyncio whatever the loop runs goes through `Handle._run`. uvloop's handles are closed, so there what is given to
-the loop is wrapped; the protocols of its own transports, which the web server of a master uses, are measured on asyncio only.
+the loop is wrapped; the protocols of its own transports, which a master's web server uses, are measured on asyncio only.
 """
 
 from __future__ import annotations
