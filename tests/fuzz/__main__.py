@@ -1,7 +1,7 @@
 """`python -m tests.fuzz [TARGET or group …] --seconds N`: fuzz them, each in a process of its own, and give a verdict.
 
-It begins with the committed inputs and keeps what else it finds worth keeping to itself. Only an input that fails is put into
-the corpus, for the tests to fail with until that is mended.
+It begins with the committed inputs, and keeps what else it finds worth keeping to itself. Only an input that fails is put
+into the corpus, for the tests to fail with until that is mended.
 """
 
 from __future__ import annotations
