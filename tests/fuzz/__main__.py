@@ -70,11 +70,21 @@ def fuzz(target: str, seconds: int) -> Outcome:
         )
         output = (process.stdout + process.stderr).decode("utf-8", "replace")
         failed = tuple(_keep(path, seeds) for path in sorted(Path(failures).iterdir()))
-    executions = re.findall(r"number_of_executed_units:\s*(\d+)", output) or re.findall(r"^#(\d+)", output, re.MULTILINE)
-    coverage = re.findall(r"cov: (\d+)", output)
-    inputs = re.findall(r"corp: (\d+)", output)
-    last = (int(found[-1]) if found else 0 for found in (executions, coverage, inputs))
-    return Outcome(target, *last, failed, output if process.returncode or failed else "")
+    return Outcome(
+        target,
+        # The first is missing after a failure.
+        executions=_last(r"number_of_executed_units:\s*(\d+)", output) or _last(r"^#(\d+)", output),
+        coverage=_last(r"cov: (\d+)", output),
+        inputs=_last(r"corp: (\d+)", output),
+        failed=failed,
+        output=output if process.returncode or failed else "",
+    )
+
+
+def _last(pattern: str, output: str) -> int:
+    """The last figure that libFuzzer has told of something."""
+    found = re.findall(pattern, output, re.MULTILINE)
+    return int(found[-1]) if found else 0
 
 
 def _keep(path: Path, seeds: Path) -> Path:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MOST_PIECES = 1000
+
 
 @dataclass(frozen=True)
 class Target:
@@ -39,10 +41,14 @@ class Target:
 
 
 def pieces(data: bytes) -> list[bytes]:
-    """Cut what follows the first byte: its last bits are the size of the first piece, all of it is that of the others."""
+    """Cut what follows the first byte: its last bits are the size of the first piece, all of it is that of the others.
+
+    There are never many more pieces than `MOST_PIECES`, or a long input would take most of the time.
+    """
     if not data:
         return []
-    size, first, rest = data[0] + 1, data[0] % 16, data[1:]
+    rest, first = data[1:], data[0] % 16
+    size = max(data[0] + 1, len(rest) // MOST_PIECES)
     found = [rest[:first], *(rest[start : start + size] for start in range(first, len(rest), size))]
     return [piece for piece in found if piece]
 

@@ -34,9 +34,13 @@ class DebugLoops:
 
     Args:
         loop: one of `LOOPS`.
+
+    Attributes:
+        loop: the same.
     """
 
     def __init__(self, loop: str) -> None:
+        self.loop = loop
         self._folder = Path(tempfile.mkdtemp(prefix="nodepass-loops-"))
         os.environ.update({FOLDER: str(self._folder), LOOP: loop, "PYTHONASYNCIODEBUG": "1"})
 
