@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from nodepass.config import Mode, Tunables, parse_url, to_url
+from typing import Any
+
+from nodepass.config import Mode, Tunables, params, parse_url, to_url
 from nodepass.config.duration import format_duration, parse_duration
 from nodepass.config.endpoint import parse_endpoint
+from nodepass.config.kinds import Path
+from nodepass.config.parameter import Parameter
 from nodepass.config.query import split_query
 from nodepass.config.tunables import ALL
 from nodepass.errors import ConfigError
 from tests.fuzz.target import Target
 
 MODES = tuple(Mode)
+ROWS: tuple[Parameter[Any], ...] = tuple(row for row in params.ALL if isinstance(row, Parameter))
 
 LONGEST_EXACT = 52 * 24 * 3600.0
 """Seconds up to which a duration is written back unchanged."""
@@ -57,6 +62,15 @@ def query(data: bytes) -> None:
         assert all(value.isprintable() for value in values.values())
 
 
+def parameter(data: bytes) -> None:
+    """The first byte says which, the others are its value."""
+    row = ROWS[data[0] % len(ROWS)] if data else ROWS[0]
+    value = row.parse(argument(data[1:]))
+    assert row.kind.format(value).isprintable() or isinstance(row.kind, Path)
+    if not isinstance(value, float) or value <= LONGEST_EXACT:
+        assert row.parse(row.kind.format(value)) == value
+
+
 def tunables(data: bytes) -> None:
     """Each line is a variable: the first byte says which, the others are its value."""
     environment = {ALL[line[0] % len(ALL)].name: argument(line[1:]) for line in data.split(b"\n") if line}
@@ -74,5 +88,6 @@ SETTINGS = (
     Target("endpoint", endpoint, (ValueError,), longest=400),
     Target("url", url, (ConfigError,)),
     Target("query", query, (ConfigError,)),
+    Target("parameter", parameter, (ConfigError,), longest=400),
     Target("tunables", tunables, (ConfigError,), longest=1000),
 )
