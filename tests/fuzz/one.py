@@ -8,8 +8,8 @@ from __future__ import annotations
 import importlib
 import sys
 
-INSTRUMENTED = ("nodepass", "h11", "h2", "hpack", "hyperframe", "websockets", "noise")
-"""Packages whose branches count as coverage: what reads a peer's bytes here, and the libraries that do."""
+INSTRUMENTED = ("nodepass", "h11", "h2", "hpack", "hyperframe", "websockets", "noise", "tests.fuzz")
+"""Packages whose branches count as coverage: what reads a peer's bytes here, the libraries that do, and what is asserted."""
 
 
 def main() -> None:
