@@ -36,6 +36,7 @@ def main() -> int:
     packet, descriptors, _, _ = socket.recv_fds(control, LARGEST_PACKET, 1)
     start = decode(packet) if packet else None
     if not isinstance(start, Start):
+        control.close()
         return ORPHANED
     try:
         # Here, because what it imports would keep the loop for a tenth of a second.

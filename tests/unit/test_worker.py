@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import socket
 import sys
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from nodepass import worker
 from nodepass.tunnel.workers.cells import Cells
+from nodepass.tunnel.workers.child import ORPHANED
 from nodepass.tunnel.workers.messages import Start
 from nodepass.tunnel.workers.packets import encode
 
@@ -44,3 +46,13 @@ def test_the_instance_is_made_before_the_loop_runs(monkeypatch: pytest.MonkeyPat
         assert worker.main() == 0
     cells.close()
     assert happened == ["made", "runs"]
+
+
+def test_without_a_parent_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    parent, ours = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    parent.close()
+    monkeypatch.setattr(sys, "argv", ["worker", str(ours.detach())])
+    # Whether its socket is closed, the filter of warnings says.
+    assert worker.main() == ORPHANED
+    gc.collect()

@@ -187,11 +187,15 @@ def watch_uvloop() -> None:
         replace(name, place)
 
 
+ONLY_IN_DEBUG_MODE = ("Executing", "Error on transport creation for incoming connection")
+"""What it calls slow, with the time in which others ran; and a stranger whose TLS handshake failed."""
+
+
 class Told(logging.Filter):
-    """Reports what asyncio logs, but not what it calls slow: it counts the time in which others ran."""
+    """Reports what asyncio logs, but for `ONLY_IN_DEBUG_MODE`, which it logs in no other."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if str(record.msg).startswith("Executing"):
+        if str(record.msg).startswith(ONLY_IN_DEBUG_MODE):
             return False
         if record.levelno >= logging.WARNING:
             report(f"asyncio says {record.getMessage()}")
