@@ -9,7 +9,7 @@ import importlib
 import sys
 
 INSTRUMENTED = ("nodepass", "h11", "h2", "hpack", "hyperframe", "websockets", "noise", "tests.fuzz")
-"""Packages whose branches count as coverage: what reads a peer's bytes here, the libraries that do, and what is asserted."""
+"""Packages whose branches count as coverage: what reads a peer's bytes here, the libraries that do, what is asserted."""
 
 
 def main() -> None:
