@@ -1,4 +1,4 @@
-"""Fixtures of all tests."""
+"""Options and fixtures of all tests."""
 
 from __future__ import annotations
 
@@ -7,8 +7,41 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.harness.debug_loops import LOOPS, DebugLoops
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+WATCHING = pytest.StashKey[DebugLoops]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--debug-loops",
+        choices=LOOPS,
+        help="run product processes on this event loop in asyncio's debug mode, and watch them",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if loop := config.getoption("--debug-loops"):
+        watching = config.stash[WATCHING] = DebugLoops(loop)
+        config.add_cleanup(watching.close)
+
+
+@pytest.fixture(autouse=True)
+def _loops_of_this_test(pytestconfig: pytest.Config) -> Iterator[None]:
+    yield
+    if WATCHING in pytestconfig.stash:
+        pytestconfig.stash[WATCHING].check()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _loops_at_the_end(pytestconfig: pytest.Config) -> Iterator[None]:
+    """What a process of many tests does when it is ended."""
+    yield
+    if WATCHING in pytestconfig.stash:
+        pytestconfig.stash[WATCHING].check()
 
 
 @pytest.fixture

@@ -86,6 +86,7 @@ class ForkServer:
         while self._handle_ready(None):
             pass
         self._end_all()
+        self._close()
 
     def _prepare(self) -> None:
         for module in SHARED_MODULES:
@@ -150,16 +151,13 @@ class ForkServer:
         code = 1
         try:
             _die_with(parent)
-            signal.set_wakeup_fd(-1)
+            self._close()
             for number in HANDLED_SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED_SIGNALS)
             for descriptor in (1, 2):
                 os.dup2(output, descriptor)
             os.close(output)
-            self._selector.close()
-            for sock in (self._control, self._wakeup, self._woken):
-                sock.close()
             gc.enable()
             from nodepass.child import run_instance  # noqa: PLC0415 - it has been imported before the fork
 
@@ -169,6 +167,12 @@ class ForkServer:
         finally:
             sys.stderr.flush()
             os._exit(code)
+
+    def _close(self) -> None:
+        signal.set_wakeup_fd(-1)
+        self._selector.close()
+        for sock in (self._control, self._wakeup, self._woken):
+            sock.close()
 
     def _wait_for_ended(self) -> None:
         for number, pid in tuple(self._pids.items()):

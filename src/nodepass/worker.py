@@ -36,17 +36,19 @@ def main() -> int:
     packet, descriptors, _, _ = socket.recv_fds(control, LARGEST_PACKET, 1)
     start = decode(packet) if packet else None
     if not isinstance(start, Start):
+        control.close()
         return ORPHANED
     try:
-        return run(_live(start, control, Cells(descriptors[0], start.count)))
+        # Here, because what it imports would keep the loop for a tenth of a second.
+        instance = _make_instance(start)
+        return run(_live(instance, start, control, Cells(descriptors[0], start.count)))
     finally:
         logging.shutdown()
 
 
-async def _live(start: Start, control: socket.socket, cells: Cells) -> int:
+async def _live(instance: Instance[Any], start: Start, control: socket.socket, cells: Cells) -> int:
     """Run the instance until the parent says that it is to end; the parent makes its reports."""
     place = WorkerPlace(start, control, cells)
-    instance = _make_instance(start)
     instance.settle_in(place)
     await instance.start()
     place.tell_for_ever(instance)

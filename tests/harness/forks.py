@@ -120,11 +120,13 @@ class _Parent:
 
     @staticmethod
     def _start() -> socket.socket:
+        from tests.harness.debug_loops import watched  # noqa: PLC0415 - the program that this file is does not find it
+
         ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with its:
             process = subprocess.Popen(
                 [sys.executable, __file__, str(its.fileno())],
-                env={**os.environ, "PYTHONPATH": SOURCE},
+                env=watched({**os.environ, "PYTHONPATH": SOURCE}),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[its.fileno()],

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
+from tests.harness.debug_loops import watched
 from tests.harness.forks import Fork
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Process:
         self.stderr: list[str] = []
         self.lines: list[str] = []
         """Both, as they came."""
-        self._env = {**os.environ, **(env or {})}
+        self._env = watched({**os.environ, **(env or {})})
         self._cwd = cwd
         self._changed = threading.Condition()
         self._open_pipes = 0

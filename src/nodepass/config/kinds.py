@@ -198,7 +198,13 @@ class Networks(Kind[tuple[IPNetwork, ...]]):
         return "networks such as 10.0.0.0/8,2001:db8::/32, with no bits set past the prefix"
 
     def parse(self, text: str) -> tuple[IPNetwork, ...]:
-        """Read them, in order. Bits past the prefix are refused: they may be a slip in a rule that guards something."""
+        """Read them, in order.
+
+        Bits past the prefix are refused: they may be a slip in a rule that guards something. So is the zone of an IPv6
+        address, `%eth0`: a network has none, and the rule would hold on all interfaces.
+        """
+        if "%" in text:
+            raise ValueError("a network has no zone")
         return tuple(ip_network(part) for part in text.split(",")) if text else ()
 
     def format(self, value: tuple[IPNetwork, ...]) -> str:

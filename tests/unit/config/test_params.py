@@ -116,7 +116,13 @@ def test_refuses_and_says_what_it_wants(name: str, text: str, message: str) -> N
     assert str(refusal.value) == message
 
 
-@pytest.mark.parametrize("text", ["10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/8,", "host", "1.2.3", "10.0.0.0/8, 11.0.0.0/8"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/8,", "host", "1.2.3", "10.0.0.0/8, 11.0.0.0/8"),
+        *("fe80::1%eth0", "fe80::%eth0/64", "::1%\x00"),
+    ],
+)
 def test_refuses_what_is_no_network(text: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(f"allow={text}: expected networks such as")):
         params.ALLOW.parse(text)

@@ -1,0 +1,1 @@
+"""On the path of product processes while `pytest --debug-loops` runs; see `sitecustomize`."""
