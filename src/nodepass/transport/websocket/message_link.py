@@ -178,24 +178,21 @@ class MessageLink(Link):
 
     def write(self, data: BytesLike) -> None:
         if data:
-            self._send(b"", data)
+            self.write_both(b"", memoryview(data))
 
     def write_both(self, head: bytes, body: memoryview) -> None:
-        self._send(head, body)
-
-    def _send(self, head: bytes, body: BytesLike) -> None:
-        """One message of both, or several; the head is short."""
+        """See `Link`. Both are one message, or the beginning of the first of several."""
         if not self._open:
             self._write_too_late()
             return
         largest = self._codec.largest
         while len(head) + len(body) > largest:
             room = largest - len(head)
-            self._send_message(head, memoryview(body)[:room])
-            head, body = b"", memoryview(body)[room:]
+            self._send_message(head, body[:room])
+            head, body = b"", body[room:]
         self._send_message(head, body)
 
-    def _send_message(self, head: bytes, body: BytesLike) -> None:
+    def _send_message(self, head: bytes, body: memoryview) -> None:
         front, rest = self._codec.message(head, body)
         if rest:
             self._lower.write_both(front, memoryview(rest))
