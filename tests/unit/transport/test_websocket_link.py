@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 from websockets.frames import Close, CloseCode, Opcode
 
 from nodepass.transport.base import HIGH_WATER
 from nodepass.transport.websocket import codec, link, message_link
-from nodepass.transport.websocket.framing import MESSAGE_SIZE
+from nodepass.transport.websocket.codec import JOINED
+from nodepass.transport.websocket.framing import LARGE_MESSAGE, MESSAGE_SIZE
 from nodepass.transport.websocket.link import WebSocketLink
 from tests.unit.transport.links import Notes, attached, ws_pair, wss_pair
 from tests.unit.transport.test_link_conformance import turns
@@ -31,9 +32,10 @@ over_both = pytest.mark.parametrize("pair", [ws_pair, wss_pair], ids=["ws", "wss
 
 
 @over_both
-def test_each_write_arrives_by_itself(run: Run, pair: Pair) -> None:
+def test_each_write_arrives_by_itself_where_that_matters(run: Run, pair: Pair) -> None:
     async def main() -> None:
         near, far = await pair()
+        far.coalesce = False
         sizes = [*range(1, 50), 65507, MESSAGE_SIZE]
         for size in sizes:
             near.write(bytes(size))
@@ -46,14 +48,88 @@ def test_each_write_arrives_by_itself(run: Run, pair: Pair) -> None:
     run(main())
 
 
-def test_a_long_write_goes_in_pieces(run: Run) -> None:
+@pytest.mark.parametrize(("half_closes", "largest"), [(True, LARGE_MESSAGE), (False, MESSAGE_SIZE)])
+@pytest.mark.parametrize("head", [b"", b"a head"])
+def test_a_long_write_goes_in_several_messages(run: Run, half_closes: bool, largest: int, head: bytes) -> None:
+    """To a v1 peer in shorter ones."""
+
     async def main() -> None:
-        near, far = await ws_pair()
+        peer, far = await joined(half_closes=half_closes)
+        attached(far)
+        sizes = [largest, largest, 1]
+        body = BULK[: sum(sizes) - len(head)]
+        far.write_both(head, memoryview(body))
+        await peer.until(lambda: len(peer.frames) == len(sizes))
+        messages = peer.heard(Opcode.BINARY)
+        assert [len(message) for message in messages] == sizes
+        assert b"".join(messages) == head + body
+        assert far.record_size == MESSAGE_SIZE
+        peer.lower.abort()
+        far.abort()
+
+    run(main())
+
+
+@over_both
+@pytest.mark.parametrize("size", [0, 1, JOINED - 12, JOINED - 11, 65535 - 12, 65536 - 12, 300_001])
+def test_two_pieces_are_one_message(run: Run, pair: Pair, size: int) -> None:
+    async def main() -> None:
+        ends = await pair()
+        for near, far in (ends, ends[::-1]):
+            far.coalesce = False
+            notes = attached(far)
+            memory = bytearray(BULK[:size])
+            near.write_both(b"twelve bytes", memoryview(memory))
+            memory[:] = bytes(size)
+            near.write(b"!")
+            await notes.until(lambda notes=notes: len(notes.data) == 12 + size + 1)  # type: ignore[misc]
+            assert notes.data == b"twelve bytes" + BULK[:size] + b"!"
+            assert notes.chunks == [12 + size, 1]
+        for end in ends:
+            end.abort()
+
+    run(main())
+
+
+def test_a_payload_is_delivered_before_its_message_is_whole(run: Run) -> None:
+    async def main() -> None:
+        peer, far = await joined()
         notes = attached(far)
-        near.write(BULK[: MESSAGE_SIZE + 1])
-        await notes.until(lambda: len(notes.data) == MESSAGE_SIZE + 1)
-        assert notes.chunks == [MESSAGE_SIZE, 1]
-        assert near.record_size == MESSAGE_SIZE
+        wire = frame(Opcode.BINARY, BULK[:50_000])
+        peer.lower.write(wire[:20_001])
+        await notes.until(lambda: len(notes.data) == 20_001 - 8)
+        # From now on, what has not been delivered comes out whole.
+        far.coalesce = False
+        known = len(notes.chunks)
+        peer.lower.write(wire[20_001:40_000])
+        await turns()
+        peer.lower.write(wire[40_000:])
+        await notes.until(lambda: len(notes.data) == 50_000)
+        assert notes.data == BULK[:50_000]
+        assert notes.chunks[known:] == [50_000 - (20_001 - 8)]
+        peer.lower.abort()
+        far.abort()
+
+    run(main())
+
+
+@over_both
+def test_a_client_gets_payloads_in_the_memory_they_came_in(run: Run, pair: Pair) -> None:
+    class Objects(Notes):
+        kinds: ClassVar[set[type]] = set()
+
+        def data_received(self, data: memoryview) -> None:
+            self.kinds.add(type(data.obj))
+            super().data_received(data)
+
+    async def main() -> None:
+        near, far = await pair()
+        notes = Objects(near)
+        near.attach(notes)
+        far.write(BULK)
+        await notes.until(lambda: notes.data == BULK)
+        # That all links of an instance read into; a copy would be bytes.
+        assert notes.kinds == {bytearray}
         near.abort()
         far.abort()
 
@@ -64,6 +140,7 @@ def test_a_long_write_goes_in_pieces(run: Run) -> None:
 def test_a_reader_that_pauses_after_each_message_gets_them_all_and_the_end(run: Run, pair: Pair) -> None:
     async def main() -> None:
         near, far = await pair()
+        far.coalesce = False
         notes = Notes(far)
         notes.pause_after = 1
         far.attach(notes)
@@ -81,9 +158,7 @@ def test_a_reader_that_pauses_after_each_message_gets_them_all_and_the_end(run: 
     run(main())
 
 
-def test_crumbs_let_the_loop_turn(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(message_link, "SLICE", 4096)
-
+def test_crumbs_let_the_loop_turn(run: Run) -> None:
     async def main() -> None:
         peer, far = await joined()
         loop = asyncio.get_running_loop()
@@ -100,8 +175,8 @@ def test_crumbs_let_the_loop_turn(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
         crumb = frame(Opcode.BINARY, b"x")
         peer.lower.write(crumb * 100_000)
         await notes.until(lambda: len(notes.data) == 100_000)
-        # In one turn, one slice of what had been read before, and one of what was read in it.
-        assert most <= 2 * (message_link.SLICE // len(crumb) + 1)
+        # In one turn, some of what had been read before, and some of what was read in it.
+        assert most <= 2 * message_link.CRUMBS
         assert far.quiet
         peer.lower.abort()
         far.abort()

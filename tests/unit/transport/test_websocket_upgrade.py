@@ -290,6 +290,7 @@ def test_an_answer_with_the_first_message_behind_it(run: Run, pieces: int) -> No
             await asyncio.sleep(0)
         await dialling.done.wait()
         (link,) = dialling.links
+        link.coalesce = False
         heard = attached(link)
         await heard.until(lambda: heard.data == b"IDID")
         assert heard.chunks == [2, 2]

@@ -14,7 +14,7 @@ from nodepass.log import WARN
 from nodepass.policy.newcomers import Newcomers
 from nodepass.protocol.handshake import one_line
 from nodepass.transport.base import Acceptor
-from nodepass.transport.websocket.framing import HALF_CLOSE, MESSAGE_LIMIT, REQUEST_LIMIT, SILENT
+from nodepass.transport.websocket.framing import HALF_CLOSE, HEAD_END, MESSAGE_LIMIT, REQUEST_LIMIT, SILENT
 from nodepass.transport.websocket.keep_alive import KeepAlive
 from nodepass.transport.websocket.link import WebSocketLink
 
@@ -40,7 +40,6 @@ TOO_LARGE: dict[type[Exception], HTTPStatus] = {
 }
 """Answers to requests that are over the library's own limits (RFC 9110 and 6585)."""
 
-HEAD_END = b"\r\n\r\n"
 VERSION_HEADER = "Sec-WebSocket-Version"
 VERSION = "13"
 """RFC 6455, 4.2.2."""
@@ -82,7 +81,7 @@ class WebSocketAcceptor(Acceptor):
 
     def upgraded(self, lower: Link, protocol: ServerProtocol) -> None:
         """One is done."""
-        self._accepted(WebSocketLink(lower, protocol, (), self._keep_alive, self._log))
+        self._accepted(WebSocketLink(lower, protocol, b"", self._keep_alive, self._log))
 
     def refused(self, lower: Link, response: Response) -> None:
         """One asked for something else."""

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidMessage, InvalidStatus
+from websockets.protocol import State
 from websockets.uri import WebSocketURI
 
 from nodepass.errors import DialError
 from nodepass.protocol.handshake import one_line
 from nodepass.transport.base import Dialer
-from nodepass.transport.websocket.framing import ANSWER_LIMIT, HALF_CLOSE, MESSAGE_LIMIT, SILENT
+from nodepass.transport.websocket.framing import ANSWER_LIMIT, HALF_CLOSE, HEAD_END, MESSAGE_LIMIT, SILENT
 from nodepass.transport.websocket.keep_alive import KeepAlive
 from nodepass.transport.websocket.link import WebSocketLink
 
@@ -70,7 +71,7 @@ class _Opening:
         self._manner = manner
         self._opened = opened
         self._failed: Callable[[Exception], None] | None = failed
-        self._received = 0
+        self._received = bytearray()
         self._lower: Link | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._protocol: ClientProtocol
@@ -92,18 +93,16 @@ class _Opening:
         lower.attach(self)
         lower.write(b"".join(self._protocol.data_to_send()))
 
-    def _judge(self) -> None:
-        """Has the answer come, and is it the right one?"""
+    def _judge(self, early: bytes = b"") -> None:
+        """Has the answer come, and is it the right one? `early` is what came behind it."""
         refusal = self._protocol.handshake_exc
+        lower = self._lower
         if refusal is not None:
             self._fail(DialError(_explained(refusal)))
-            return
-        events = self._protocol.events_received()
-        lower = self._lower
-        if events and lower is not None:
+        elif self._protocol.state is State.OPEN and lower is not None:
             self._let_go()
-            self._opened(WebSocketLink(lower, self._protocol, events[1:], self._manner.keep_alive, self._manner.log))
-        elif self._received > ANSWER_LIMIT:
+            self._opened(WebSocketLink(lower, self._protocol, early, self._manner.keep_alive, self._manner.log))
+        elif len(self._received) > ANSWER_LIMIT:
             self._fail(DialError(f"the answer to the WebSocket request is over {ANSWER_LIMIT} bytes"))
 
     def _too_late(self) -> None:
@@ -126,10 +125,18 @@ class _Opening:
     # As the receiver of the link below.
 
     def data_received(self, data: memoryview) -> None:
-        if self._lower is not None:
-            self._received += len(data)
-            self._protocol.receive_data(bytes(data))
-            self._judge()
+        if self._lower is None:
+            return
+        known = len(self._received)
+        self._received += data
+        end = self._received.find(HEAD_END, max(known + 1 - len(HEAD_END), 0))
+        head = len(data) if end < 0 else end + len(HEAD_END) - known
+        self._protocol.receive_data(bytes(data[:head]))
+        early = bytes(data[head:])
+        if early and self._protocol.state is not State.OPEN:
+            # The answer is a refusal, and this what is said about it.
+            self._protocol.receive_data(early)
+        self._judge(early)
 
     def eof_received(self) -> None:
         if self._lower is not None:

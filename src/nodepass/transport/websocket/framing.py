@@ -12,10 +12,17 @@ HALF_CLOSE: Final = Subprotocol("nodepass-half-close")
 binary message ends a direction. A v1 peer does not know it."""
 
 MESSAGE_SIZE: Final = 64 * 1024
-"""Most bytes of a message that is sent: any datagram fits into one."""
+"""Most bytes of a message that is sent to a v1 peer: any datagram fits into one."""
+
+LARGE_MESSAGE: Final = 768 * 1024
+"""The same for a peer that knows `HALF_CLOSE`, and so is one of ours: all of one read, with what a shared connection puts
+in front of it."""
 
 MESSAGE_LIMIT: Final = 1 << 20
 """Most bytes of a message that is received, in all its fragments."""
+
+HEAD_END: Final = b"\r\n\r\n"
+"""Where the head of a request or an answer ends (RFC 9112, 2.1)."""
 
 REQUEST_LIMIT: Final = 16 * 1024
 """Most bytes of a request."""

@@ -17,7 +17,7 @@ the stream broke, when what came before has been told, or `LINGER` later.
 from __future__ import annotations
 
 from nodepass.transport.base import LINGER, NOBODY, Ending
-from nodepass.transport.websocket.message_link import MessageLink
+from nodepass.transport.websocket.message_link import NOTHING, MessageLink
 
 CUT_OFF = "the connection was cut off: it ended without a WebSocket Close"
 CLOSED = "the other side closed the WebSocket and takes no more"
@@ -36,7 +36,7 @@ class WebSocketLink(MessageLink):
         # Where the peer has ended already, Close says all there is to say.
         one_of_two = self._codec.half_closes and not self._read_ended
         if self._codec.may_close:
-            self._lower.write(self._codec.message(b"") if one_of_two else self._codec.close())
+            self._lower.write(self._codec.end() if one_of_two else self._codec.close())
         self._end_if_done()
 
     def close(self) -> None:
@@ -145,8 +145,7 @@ class WebSocketLink(MessageLink):
             return False
         self._ending = ending
         self._reading = self._open = False
-        self._stash.clear()
-        self._raw = b""
+        self._raw = NOTHING
         if self._lower.gone:
             self._lose(None)
         return not self._lost
@@ -157,8 +156,7 @@ class WebSocketLink(MessageLink):
             return
         self._lost = True
         self._reading = self._open = False
-        self._stash.clear()
-        self._raw = b""
+        self._raw = NOTHING
         self._keep_alive.discard(self)
         self._hurry_no_more()
         if self._wake is not None:

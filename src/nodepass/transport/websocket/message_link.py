@@ -1,14 +1,16 @@
 """What a WebSocket link delivers and sends; how it ends is in `link`.
 
-How it goes: the link is the receiver of the one below, which is plain TCP or TLS. Each binary message that comes, or
-fragment of one, is delivered by itself; each write becomes one message, in pieces of `MESSAGE_SIZE`. Back-pressure is that
-of the link below, whose watermarks are passed on.
+How it goes: the link is the receiver of the one below, which is plain TCP or TLS. The payloads of binary messages are
+delivered as they come, in the memory they came in where no mask has to be taken off; without `coalesce`, each message, or
+fragment of one, is delivered by itself. Each write becomes one message, or several where it is very long; it goes down
+as two pieces, of which the large one is copied for a mask only. Back-pressure is that of the link below, whose watermarks
+are passed on.
 
 What always holds, besides what `nodepass.transport.base` says:
 
-- While anything waits to be told, the link below is not read: at most one read's worth waits undecoded (`_raw`), and
-  what a `SLICE` of it decoded to (`_stash`). If the receiver reads meanwhile, `_wake` is due, which goes on with it.
-- Behind a slice of crumbs the loop turns, so that a peer that sends those does not hold up others.
+- Decoding stops where the receiver pauses. While anything waits to be told, the link below is not read: at most one read's
+  worth waits undecoded (`_raw`). If the receiver reads meanwhile, `_wake` is due, which goes on with it.
+- Behind `CRUMBS` messages the loop turns, so that a peer that sends tiny ones does not hold up others.
 - A pong for which there is no room is not sent.
 """
 
@@ -16,8 +18,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nodepass.log import WARN
 from nodepass.transport.base import HIGH_WATER, NOBODY, Ending, Link
@@ -25,20 +26,17 @@ from nodepass.transport.websocket.codec import Codec
 from nodepass.transport.websocket.framing import MESSAGE_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from websockets.protocol import Event, Protocol
+    from websockets.protocol import Protocol
 
     from nodepass.log import Log
     from nodepass.transport.base import Receiver
-    from nodepass.transport.websocket.codec import BytesLike
+    from nodepass.transport.websocket.frames import BytesLike
     from nodepass.transport.websocket.keep_alive import KeepAlive
 
-SLICE = 32 * 1024
-"""Bytes that are decoded at a time."""
+CRUMBS: Final = 256
+"""Payloads that are delivered before the loop turns."""
 
-CRUMBS = 256
-"""Messages in one slice over which the loop turns before the next."""
+NOTHING: Final = memoryview(b"")
 
 
 class MessageLink(Link):
@@ -47,7 +45,7 @@ class MessageLink(Link):
     Args:
         lower: carries it; the link owns it from here on.
         protocol: after the upgrade.
-        events: what came right behind the upgrade.
+        early: what came right behind the upgrade.
         keep_alive: pings it.
         log: where it is said why a peer was broken off.
     """
@@ -70,22 +68,20 @@ class MessageLink(Link):
         "_read_ended",
         "_reading",
         "_receiver",
-        "_stash",
         "_wake",
         "_write_ended",
     )
 
     record_size = MESSAGE_SIZE
 
-    def __init__(self, lower: Link, protocol: Protocol, events: Iterable[Event], keep_alive: KeepAlive, log: Log) -> None:
+    def __init__(self, lower: Link, protocol: Protocol, early: bytes, keep_alive: KeepAlive, log: Log) -> None:
         self._loop = asyncio.get_running_loop()
         self._lower = lower
         self._codec = Codec(protocol, self._loop.time)
         self._keep_alive = keep_alive
         self._log = log
         self._receiver: Receiver = NOBODY
-        self._stash: deque[BytesLike] = deque()
-        self._raw = b""
+        self._raw = memoryview(early)
         self._reading = False
         self._read_ended = False
         self._write_ended = False
@@ -102,7 +98,6 @@ class MessageLink(Link):
         self.remote = lower.remote
         keep_alive.add(self)
         lower.attach(self)
-        self._take(self._codec.sift(events))
 
     # What the end of a link is about.
 
@@ -154,8 +149,7 @@ class MessageLink(Link):
             return False
         self._reading = False
         self._lower.read_now()
-        raw, self._raw = self._raw, b""
-        self._decode(memoryview(raw))
+        self._go_on()
         self.resume_reading()
         return not self._waits() and self._lower.quiet
 
@@ -183,16 +177,27 @@ class MessageLink(Link):
             self._lower.resume_reading()
 
     def write(self, data: BytesLike) -> None:
-        if not data:
-            return
+        if data:
+            self.write_both(b"", memoryview(data))
+
+    def write_both(self, head: bytes, body: memoryview) -> None:
+        """See `Link`. Both are one message, or the beginning of the first of several."""
         if not self._open:
             self._write_too_late()
-        elif len(data) <= MESSAGE_SIZE:
-            self._lower.write(self._codec.message(data))
+            return
+        largest = self._codec.largest
+        while len(head) + len(body) > largest:
+            room = largest - len(head)
+            self._send_message(head, body[:room])
+            head, body = b"", body[room:]
+        self._send_message(head, body)
+
+    def _send_message(self, head: bytes, body: memoryview) -> None:
+        front, rest = self._codec.message(head, body)
+        if rest:
+            self._lower.write_both(front, memoryview(rest))
         else:
-            whole = memoryview(data)
-            for start in range(0, len(data), MESSAGE_SIZE):
-                self._lower.write(self._codec.message(whole[start : start + MESSAGE_SIZE]))
+            self._lower.write(front)
 
     def beat(self) -> None:
         """See `Beating`. A ping adds nothing to what is on its way already, and its pong is not read while nothing is."""
@@ -209,8 +214,7 @@ class MessageLink(Link):
             if self._codec.ended or self._failure is not None:
                 self._tell()
         elif not self._lost and self._ending is None:
-            self._raw += bytes(data)
-            self._lower.pause_reading()
+            self._keep(data)
 
     def pause_writing(self) -> None:
         self._receiver.pause_writing()
@@ -223,40 +227,56 @@ class MessageLink(Link):
     def _waits(self) -> bool:
         """Whether there is something to tell the receiver."""
         untold_end = self._codec.ended and not self._read_ended
-        return bool(self._stash or self._raw) or untold_end or self._failure is not None or self._below_end is not None
+        return bool(self._raw) or untold_end or self._failure is not None or self._below_end is not None
 
     def _decode(self, data: memoryview) -> None:
-        """Deliver what comes out of `data`, slice by slice, and keep the rest where that has to wait."""
-        size = len(data)
-        for start in range(0, size, SLICE):
-            payloads = self._codec.receive(data[start : start + SLICE])
-            self._take(payloads)
-            if start + SLICE >= size:
-                return
-            if self._waits() or not self._reading or len(payloads) > CRUMBS:
-                if self._codec.error is None and self._ending is None:
-                    self._raw = bytes(data[start + SLICE :])
-                    self._lower.pause_reading()
-                    self._wake_up()
-                return
+        """Deliver what comes out of `data` while the receiver reads, and keep the rest."""
+        codec, size, count = self._codec, len(data), 0
+        offset = self._advance(data, 0)
+        while offset < size and self._reading and count < CRUMBS:
+            payload, offset = codec.take(data, offset, whole=not self.coalesce)
+            if payload:
+                count += 1
+                self._receiver.data_received(memoryview(payload))
+            if self._reading:
+                offset = self._advance(data, offset)
+        if offset < size and not self._lost and self._ending is None:
+            self._keep(data[offset:])
+            if self._reading:
+                self._wake_up()
 
-    def _take(self, payloads: list[BytesLike]) -> None:
-        """Deliver or stash, answer, and learn whether that was the end."""
+    def _advance(self, data: memoryview, offset: int) -> int:
+        """Where the next payload goes on in `data`; what comes in between is answered."""
+        offset = self._codec.advance(data, offset)
+        if self._codec.news:
+            self._heed()
+        return offset
+
+    def _heed(self) -> None:
+        """Something else than a payload has come: answer, and learn whether that was the end."""
         codec = self._codec
+        codec.news = False
         answers = codec.answers()
         if answers and (self._lower.unsent <= HIGH_WATER or not codec.may_close):
             self._lower.write(answers)
-        for payload in payloads:
-            if self._reading:
-                self._receiver.data_received(memoryview(payload))
-            elif self._ending is None:
-                self._stash.append(payload)
         if codec.error is not None:
             self._log.seldom("websocket", WARN, "WebSocket with %s broken off: %s", self.remote, codec.error)
             self._fail(codec.error)
         elif codec.closed:
             self._open = False
             self._lower.write_eof()
+
+    def _keep(self, data: memoryview) -> None:
+        """Let it wait, and read no more below. What has waited before is in memory of its own."""
+        if self._raw or not isinstance(data.obj, bytes):
+            data = memoryview(b"".join((self._raw, data)))
+        self._raw = data
+        self._lower.pause_reading()
+
+    def _go_on(self) -> None:
+        """Decode what has waited."""
+        raw, self._raw = self._raw, NOTHING
+        self._decode(raw)
 
     def _wake_up(self) -> None:
         if self._wake is None and not self._lost:
@@ -265,16 +285,13 @@ class MessageLink(Link):
     def _woken(self) -> None:
         """Deliver what waits, as far as the receiver reads, then read on below."""
         self._wake = None
-        while self._stash and self._reading:
-            self._receiver.data_received(memoryview(self._stash.popleft()))
         if self._raw and self._reading:
-            raw, self._raw = self._raw, b""
-            self._decode(memoryview(raw))
+            self._go_on()
         self._tell()
         if self._reading and not self._waits():
             self._lower.resume_reading()
 
     def _tell(self) -> None:
         """Tell of an end, behind all that came before it."""
-        if not (self._stash or self._raw or self._lost):
+        if not (self._raw or self._lost):
             self._tell_end()
