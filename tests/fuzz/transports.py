@@ -99,7 +99,10 @@ def websocket(data: bytes, *, client: bool) -> None:
         codec = Codec(protocols()[0 if client else 1], lambda: 1.0)
         payload, answers = b"", b""
         for part in parts:
-            payload += b"".join(codec.receive(memoryview(part)))
+            view, offset = memoryview(part), 0
+            while (offset := codec.advance(view, offset)) < len(view) and codec.error is None:
+                taken, offset = codec.take(view, offset, whole=False)
+                payload += taken
             answers += codec.answers()
             if codec.error is not None:
                 break

@@ -9,7 +9,8 @@ from nodepass.policy.replay_window import WIDTH, ReplayWindow
 from nodepass.protocol import conn_id
 from nodepass.protocol.agreement import Agreement
 from nodepass.protocol.checkpoint import CheckPoint
-from nodepass.protocol.handshake import REQUEST_LIMIT, ClientHandshake, ServerHandshake, Verdict, bearer_token
+from nodepass.protocol.client_handshake import ClientHandshake
+from nodepass.protocol.handshake import REQUEST_LIMIT, ServerHandshake, Verdict, bearer_token
 from nodepass.protocol.json_object import parse_object
 from nodepass.protocol.launch import LIMIT, LaunchReader, encode_launch
 from nodepass.protocol.proxy_header import ProxyHeaderParser, encode_v1, encode_v2

@@ -9,10 +9,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from nodepass import worker
+from nodepass.net.packets import encode
 from nodepass.tunnel.workers.cells import Cells
 from nodepass.tunnel.workers.child import ORPHANED
 from nodepass.tunnel.workers.messages import Start
-from nodepass.tunnel.workers.packets import encode
 
 if TYPE_CHECKING:
     import pytest
