@@ -11,20 +11,19 @@ Everything but the users is a process, which can be killed, stopped and started 
 from __future__ import annotations
 
 import os
-import re
 import sys
 import time
-from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from nodepass.config import PoolTransport
 from nodepass.transport.base import LINGER
+from tests.adversity.accounts import cut_at, settle
 from tests.adversity.chaos import Chaos
 from tests.adversity.datagrams import Datagrams
 from tests.adversity.target import LISTENING
-from tests.adversity.traffic import Outcome, Traffic
+from tests.adversity.traffic import Traffic
 from tests.harness import KEY, Process, Runner, UdpWay, free_port
 from tests.harness.process import SOURCE
 
@@ -198,34 +197,11 @@ class Scene:
 
     def settle(self, timeout: float) -> None:
         """Nobody comes any more, and all there were are over at both sides: asserts everything that must hold then."""
-        hanging = self.traffic.settle(timeout)
-        self.datagrams.stop()
-        assert not hanging, f"users were never told: {hanging}"
+        self.twice = settle(self.traffic, self.datagrams, self.targets, timeout, NOTICED + 2)
         self.idle = {
             each.name: int(each.checkpoint(having=r"TCPS=0\|UDPS=0\|")["POOL"]) for each in (self.server, self.client)
         }
-        records = self.traffic.records
-        assert [each for each in records.values() if each.outcome is Outcome.WRONG] == []
-        assert self.datagrams.wrong == []
-        told = self._told()
-        wrong = [target.matches("^wrong") for target in self.targets]
-        assert not any(wrong), wrong
-        whole = [number for number, each in records.items() if each.outcome is Outcome.WHOLE]
-        assert [number for number in whole if told["whole", number] != 1] == [], "served, but not once at the target"
-        begun = {number for what, number in told if what == "begun"}
-        self.twice = sum(told["begun", number] > 1 for number in begun)
-        self._assert_target_is_done(begun, told)
         self._assert_nothing_is_left()
-
-    def _assert_target_is_done(self, begun: set[int], told: Counter[tuple[str, int]]) -> None:
-        """Every connection of the target that still runs is over there too."""
-        last = {int(match[1]) for match in self.targets[-1].matches(r"^begun (\d+)")} & begun
-        left = [number for number in last if not any(told[how, number] for how in ("whole", "cut", "broken"))]
-        end = time.monotonic() + NOTICED + 2
-        while left and time.monotonic() < end:
-            self.targets[-1].wait_for(rf"^(whole|cut|broken) {left[0]}\b", NOTICED + 2)
-            left.pop(0)
-        assert not left, f"the target was never told: {left}"
 
     def _assert_nothing_is_left(self) -> None:
         for process in (self.server, self.client):
@@ -244,15 +220,9 @@ class Scene:
 
     def cut_at_target(self) -> int:
         """How many connections ended early at the target as if properly."""
-        return sum(len(target.matches("^cut")) for target in self.targets)
+        return cut_at(self.targets)
 
     @property
     def ingress(self) -> str:
         """Name of the process that takes in users."""
         return "server" if self.setup.flow == "reverse" else "client"
-
-    def _told(self) -> Counter[tuple[str, int]]:
-        """How often the targets said what of which connection."""
-        lines = (line for target in self.targets for line in tuple(target.lines))
-        found = (re.match(r"(begun|whole|cut|broken) (\d+)", line) for line in lines)
-        return Counter((match[1], int(match[2])) for match in found if match)
