@@ -28,7 +28,7 @@ from tests.harness import KEY, Process, Runner, UdpWay, free_port
 from tests.harness.process import SOURCE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from tests.harness import NodePass
@@ -79,6 +79,21 @@ class Setup:
         return f"{self.transport.name.lower()}-tls{self.tls}-{self.flow}" + ("-single" if self.pool == "single" else "")
 
 
+@dataclass(frozen=True)
+class Names:
+    """By what names the client knows the server and the target, all of them this machine's.
+
+    Args:
+        prefix: a program and its arguments that run the client where these names can be looked up.
+        server: the server's.
+        targets: the target's, one after another.
+    """
+
+    prefix: Sequence[str] = ()
+    server: str = "127.0.0.1"
+    targets: Sequence[str] = ("127.0.0.1",)
+
+
 class Target(Process):
     """The far end, as a process.
 
@@ -103,6 +118,7 @@ class Scene:
         target: whether there is a target from the start.
         env: variables of both ends, on top of `ENV`.
         direct: whether the two ends and the target speak directly, for what would be too much for our ways.
+        names: what the client of a tunnel in reverse calls the others.
     """
 
     def __init__(
@@ -114,6 +130,7 @@ class Scene:
         target: bool = True,
         env: Mapping[str, str] = ENV,
         direct: bool = False,
+        names: Names | None = None,
     ) -> None:
         self.setup = setup
         self._np = np
@@ -129,14 +146,17 @@ class Scene:
         """The same for what goes over UDP."""
         self.far = Chaos(self.target_port)
         self.far_udp = UdpWay(self.target_port, self.far.port)
-        users, to = f"127.0.0.1:{self.users_port}", f"127.0.0.1:{self.target_port if direct else self.far.port}"
+        names = names or Names()
+        self._prefix = names.prefix
+        users = f"127.0.0.1:{self.users_port}"
+        to = ",".join(f"{name}:{self.target_port if direct else self.far.port}" for name in names.targets)
         dialled = self.port if direct else self.middle.port
         reverse = setup.flow == "reverse"
         at_server, at_client = (users, to) if reverse else (to, users)
         kind = f"type={setup.transport}&tls={setup.tls}&mode={1 if reverse else 2}&pool={setup.pool}"
         self._urls = (
             f"server://{KEY}@127.0.0.1:{self.port}/{at_server}?{query}&{kind}",
-            f"client://{KEY}@127.0.0.1:{dialled}/{at_client}?{query}&mode=2&min=4&pool={setup.pool}",
+            f"client://{KEY}@{names.server}:{dialled}/{at_client}?{query}&mode=2&min=4&pool={setup.pool}",
         )
         self.server: NodePass
         self.client: NodePass
@@ -182,7 +202,7 @@ class Scene:
 
     def start_client(self) -> None:
         """Start the client (again)."""
-        self.client = self._np.run(self._urls[1], env=self._env)
+        self.client = self._np.run(self._urls[1], env=self._env, prefix=self._prefix)
 
     def warm_up(self, count: int = 6) -> None:
         """Wait until so many users, and a datagram, have been there and back."""

@@ -90,7 +90,15 @@ CRASHED: Final = "It starts again in 1 s"
 
 FAULTS: Final = (
     *(
-        MasterFault(f"kill -9 of a master's {name}", partial(kill, names=(name,)), (name,), (name,), PAUSE, CRASHED)
+        MasterFault(
+            f"kill -9 of a master's {name}",
+            partial(kill, names=(name,)),
+            (name,),
+            (name,),
+            PAUSE,
+            CRASHED,
+            short=name == "client",
+        )
         for name in NAMES
     ),
     # A client that is there before its server tries again a cooldown later.
@@ -115,7 +123,7 @@ FAULTS: Final = (
             partial(freeze, names=(name,), seconds=LONG_SILENCE),
             slack=HANDSHAKE_TIMEOUT,
             told="It has not reported for 3 intervals",
-            short=name == "client",
+            short=False,
         )
         for name in NAMES
     ),
