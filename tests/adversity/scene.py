@@ -117,6 +117,7 @@ class Scene:
         query: parameters of both URLs on top.
         target: whether there is a target from the start.
         env: variables of both ends, on top of `ENV`.
+        client_env: variables of the client on top of these.
         direct: whether the two ends and the target speak directly, for what would be too much for our ways.
         names: what the client of a tunnel in reverse calls the others.
     """
@@ -129,6 +130,7 @@ class Scene:
         *,
         target: bool = True,
         env: Mapping[str, str] = ENV,
+        client_env: Mapping[str, str] | None = None,
         direct: bool = False,
         names: Names | None = None,
     ) -> None:
@@ -137,6 +139,7 @@ class Scene:
         self._stack = ExitStack()
         self._with_target = target
         self._env = {**ENV, **env}
+        self._client_env = {**self._env, **(client_env or {})}
         self.port, self.users_port, self.target_port = free_port(), free_port(), free_port()
         self.targets: list[Target] = []
         """The one there is, and those before it."""
@@ -202,7 +205,7 @@ class Scene:
 
     def start_client(self) -> None:
         """Start the client (again)."""
-        self.client = self._np.run(self._urls[1], env=self._env, prefix=self._prefix)
+        self.client = self._np.run(self._urls[1], env=self._client_env, prefix=self._prefix)
 
     def warm_up(self, count: int = 6) -> None:
         """Wait until so many users, and a datagram, have been there and back."""
