@@ -16,6 +16,10 @@ if sys.platform != "win32":
 KEEPALIVE_IDLE = 15
 KEEPALIVE_INTERVAL = 5
 KEEPALIVE_PROBES = 3
+MOST_UNSENT = 256 * 1024
+"""Bytes that the system takes beyond those that are on their way. It would take megabytes for each connection whose other
+side does not read, from a memory that all connections of the machine share (tcp_mem).
+"""
 RESET = struct.pack("ii", 1, 0)
 PACING = b"bbr"
 """Beginning of the names of those congestion controls that spread out what is sent, by timers."""
@@ -33,13 +37,15 @@ def unacknowledged(sock: socket.socket) -> int:
 
 
 def tune(sock: socket.socket) -> None:
-    """Set what every TCP connection here has: no Nagle delay, dead peers found within half a minute.
+    """Set what every TCP connection here has: no Nagle delay, dead peers found within half a minute, a bounded queue.
 
     What is set on a listening socket, the connections that it accepts have from the beginning.
     """
     # A socket whose peer has already reset it refuses options on some systems; the first read will tell.
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_UNSENT)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if hasattr(socket, "TCP_KEEPIDLE"):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE)

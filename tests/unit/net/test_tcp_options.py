@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 
 import pytest
@@ -12,7 +13,7 @@ from nodepass.net.address import Address
 from nodepass.net.dial import Dial, LocalAddress
 from nodepass.net.listen import TcpListener, bind
 from nodepass.net.pair import tcp_pair
-from nodepass.net.tcp_options import tune_for
+from nodepass.net.tcp_options import MOST_UNSENT, tune, tune_for
 
 
 def congestion_control(sock: socket.socket) -> str:
@@ -73,3 +74,20 @@ def test_what_the_system_chose_without_pacing_stays() -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
         tune_for(sock, "127.0.0.1")
         assert congestion_control(sock) == "reno"
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_NOTSENT_LOWAT"), reason="this system has no such option")
+def test_a_side_that_does_not_read_is_sent_little() -> None:
+    """Beyond what its own buffer has room for; the system's own bound is megabytes."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        tune(listening)
+        with socket.create_connection(listening.getsockname()) as near:
+            far, _ = listening.accept()
+            with far:
+                far.setblocking(False)
+                room = near.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+                sent = 0
+                # It is writable again once the other side's system has taken some.
+                while select.select((), (far,), (), 0.2)[1]:
+                    sent += far.send(bytes(1 << 19))
+                assert sent < room + 2 * MOST_UNSENT
