@@ -52,6 +52,9 @@ FLUCTUATION: Final = 6
 PATIENCE: Final = LINGER + 3
 """Seconds until all that ended is gone: a link that broke is given so long to have its last bytes read."""
 
+GIVEN_UP: Final = 2 * LINGER + 5
+"""Seconds until what broke is over at both ends, where nobody reads: each end waits that long for its side to."""
+
 PATIENT: Final = {"NP_REPORT_INTERVAL": "2s", "NP_POOL_GET_TIMEOUT": "10s"}
 """Variables where the test itself keeps the machine so busy that an end may seem dead."""
 
@@ -221,9 +224,8 @@ class Scene:
     def settle(self, timeout: float) -> None:
         """Nobody comes any more, and all there were are over at both sides: asserts everything that must hold then."""
         self.twice = settle(self.traffic, self.datagrams, self.targets, timeout, NOTICED + 2)
-        self.idle = {
-            each.name: int(each.checkpoint(having=r"TCPS=0\|UDPS=0\|")["POOL"]) for each in (self.server, self.client)
-        }
+        none = r"TCPS=0\|UDPS=0\|"
+        self.idle = {each.name: int(each.checkpoint(GIVEN_UP, having=none)["POOL"]) for each in (self.server, self.client)}
         self._assert_nothing_is_left()
 
     def _assert_nothing_is_left(self) -> None:
