@@ -25,7 +25,7 @@ FIRST_STILL: Final = 1 << 40
 """Their numbers, apart from those of the users who are served."""
 
 FEW: Final = 256
-STALLED: Final = 1000 if is_long() else 100
+STALLED: Final = 2000 if is_long() else 100
 SHARED: Final = 96 * MEGABYTE
 PER_STALLED: Final = 400 * 1024
 """Bytes of memory of one end that connections which stand still may take: windows that have grown, which come out of one
