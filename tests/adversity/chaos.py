@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from tests.adversity.content import SMALL
 from tests.adversity.loops import LoopThread
 from tests.harness import free_port
 
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 READ: Final = 1 << 16
 DRIPPED: Final = 400
 """Bytes at the head of each chunk that go one at a time; all of them would take minutes."""
-
-SMALL: Final = 1 << 16
-"""Bytes of a socket's buffer: the system would take megabytes before anybody noticed that a connection stands still."""
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 

@@ -18,8 +18,14 @@ HEAD_SIZE: Final = _HEAD.size
 TRAILER_SIZE: Final = _TRAILER.size
 CHUNK: Final = 1 << 15
 
+SMALL: Final = 1 << 16
+"""Bytes of a socket's buffer: the system would take megabytes before anybody noticed that a connection stands still."""
+
 NEVER_READ: Final = 0xFFFFFFFF
 """In the place of how much comes from the user: the target does not read any of it, and says nothing about that."""
+
+ENDLESS: Final = 1 << 30
+"""In the place of how much comes from the target: more than anybody waits for."""
 
 _PERIOD: Final = (1 << 20) + 7
 """Longer than what gets lost or repeated at a time, and no multiple of any buffer's size."""

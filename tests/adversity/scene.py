@@ -11,25 +11,24 @@ Everything but the users is a process, which can be killed, stopped and started 
 from __future__ import annotations
 
 import os
-import re
 import sys
 import time
-from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from nodepass.config import PoolTransport
 from nodepass.transport.base import LINGER
+from tests.adversity.accounts import cut_at, settle
 from tests.adversity.chaos import Chaos
 from tests.adversity.datagrams import Datagrams
 from tests.adversity.target import LISTENING
-from tests.adversity.traffic import Outcome, Traffic
+from tests.adversity.traffic import Traffic
 from tests.harness import KEY, Process, Runner, UdpWay, free_port
 from tests.harness.process import SOURCE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from tests.harness import NodePass
@@ -52,6 +51,9 @@ FLUCTUATION: Final = 6
 
 PATIENCE: Final = LINGER + 3
 """Seconds until all that ended is gone: a link that broke is given so long to have its last bytes read."""
+
+GIVEN_UP: Final = 2 * LINGER + 5
+"""Seconds until what broke is over at both ends, where nobody reads: each end waits that long for its side to."""
 
 PATIENT: Final = {"NP_REPORT_INTERVAL": "2s", "NP_POOL_GET_TIMEOUT": "10s"}
 """Variables where the test itself keeps the machine so busy that an end may seem dead."""
@@ -80,6 +82,21 @@ class Setup:
         return f"{self.transport.name.lower()}-tls{self.tls}-{self.flow}" + ("-single" if self.pool == "single" else "")
 
 
+@dataclass(frozen=True)
+class Names:
+    """By what names the client knows the server and the target, all of them this machine's.
+
+    Args:
+        prefix: a program and its arguments that run the client where these names can be looked up.
+        server: the server's.
+        targets: the target's, one after another.
+    """
+
+    prefix: Sequence[str] = ()
+    server: str = "127.0.0.1"
+    targets: Sequence[str] = ("127.0.0.1",)
+
+
 class Target(Process):
     """The far end, as a process.
 
@@ -103,7 +120,9 @@ class Scene:
         query: parameters of both URLs on top.
         target: whether there is a target from the start.
         env: variables of both ends, on top of `ENV`.
+        client_env: variables of the client on top of these.
         direct: whether the two ends and the target speak directly, for what would be too much for our ways.
+        names: what the client of a tunnel in reverse calls the others.
     """
 
     def __init__(
@@ -114,13 +133,16 @@ class Scene:
         *,
         target: bool = True,
         env: Mapping[str, str] = ENV,
+        client_env: Mapping[str, str] | None = None,
         direct: bool = False,
+        names: Names | None = None,
     ) -> None:
         self.setup = setup
         self._np = np
         self._stack = ExitStack()
         self._with_target = target
         self._env = {**ENV, **env}
+        self._client_env = {**self._env, **(client_env or {})}
         self.port, self.users_port, self.target_port = free_port(), free_port(), free_port()
         self.targets: list[Target] = []
         """The one there is, and those before it."""
@@ -130,14 +152,17 @@ class Scene:
         """The same for what goes over UDP."""
         self.far = Chaos(self.target_port)
         self.far_udp = UdpWay(self.target_port, self.far.port)
-        users, to = f"127.0.0.1:{self.users_port}", f"127.0.0.1:{self.target_port if direct else self.far.port}"
+        names = names or Names()
+        self._prefix = names.prefix
+        users = f"127.0.0.1:{self.users_port}"
+        to = ",".join(f"{name}:{self.target_port if direct else self.far.port}" for name in names.targets)
         dialled = self.port if direct else self.middle.port
         reverse = setup.flow == "reverse"
         at_server, at_client = (users, to) if reverse else (to, users)
         kind = f"type={setup.transport}&tls={setup.tls}&mode={1 if reverse else 2}&pool={setup.pool}"
         self._urls = (
             f"server://{KEY}@127.0.0.1:{self.port}/{at_server}?{query}&{kind}",
-            f"client://{KEY}@127.0.0.1:{dialled}/{at_client}?{query}&mode=2&min=4&pool={setup.pool}",
+            f"client://{KEY}@{names.server}:{dialled}/{at_client}?{query}&mode=2&min=4&pool={setup.pool}",
         )
         self.server: NodePass
         self.client: NodePass
@@ -183,7 +208,7 @@ class Scene:
 
     def start_client(self) -> None:
         """Start the client (again)."""
-        self.client = self._np.run(self._urls[1], env=self._env)
+        self.client = self._np.run(self._urls[1], env=self._client_env, prefix=self._prefix)
 
     def warm_up(self, count: int = 6) -> None:
         """Wait until so many users, and a datagram, have been there and back."""
@@ -198,34 +223,10 @@ class Scene:
 
     def settle(self, timeout: float) -> None:
         """Nobody comes any more, and all there were are over at both sides: asserts everything that must hold then."""
-        hanging = self.traffic.settle(timeout)
-        self.datagrams.stop()
-        assert not hanging, f"users were never told: {hanging}"
-        self.idle = {
-            each.name: int(each.checkpoint(having=r"TCPS=0\|UDPS=0\|")["POOL"]) for each in (self.server, self.client)
-        }
-        records = self.traffic.records
-        assert [each for each in records.values() if each.outcome is Outcome.WRONG] == []
-        assert self.datagrams.wrong == []
-        told = self._told()
-        wrong = [target.matches("^wrong") for target in self.targets]
-        assert not any(wrong), wrong
-        whole = [number for number, each in records.items() if each.outcome is Outcome.WHOLE]
-        assert [number for number in whole if told["whole", number] != 1] == [], "served, but not once at the target"
-        begun = {number for what, number in told if what == "begun"}
-        self.twice = sum(told["begun", number] > 1 for number in begun)
-        self._assert_target_is_done(begun, told)
+        self.twice = settle(self.traffic, self.datagrams, self.targets, timeout, NOTICED + 2)
+        none = r"TCPS=0\|UDPS=0\|"
+        self.idle = {each.name: int(each.checkpoint(GIVEN_UP, having=none)["POOL"]) for each in (self.server, self.client)}
         self._assert_nothing_is_left()
-
-    def _assert_target_is_done(self, begun: set[int], told: Counter[tuple[str, int]]) -> None:
-        """Every connection of the target that still runs is over there too."""
-        last = {int(match[1]) for match in self.targets[-1].matches(r"^begun (\d+)")} & begun
-        left = [number for number in last if not any(told[how, number] for how in ("whole", "cut", "broken"))]
-        end = time.monotonic() + NOTICED + 2
-        while left and time.monotonic() < end:
-            self.targets[-1].wait_for(rf"^(whole|cut|broken) {left[0]}\b", NOTICED + 2)
-            left.pop(0)
-        assert not left, f"the target was never told: {left}"
 
     def _assert_nothing_is_left(self) -> None:
         for process in (self.server, self.client):
@@ -244,15 +245,9 @@ class Scene:
 
     def cut_at_target(self) -> int:
         """How many connections ended early at the target as if properly."""
-        return sum(len(target.matches("^cut")) for target in self.targets)
+        return cut_at(self.targets)
 
     @property
     def ingress(self) -> str:
         """Name of the process that takes in users."""
         return "server" if self.setup.flow == "reverse" else "client"
-
-    def _told(self) -> Counter[tuple[str, int]]:
-        """How often the targets said what of which connection."""
-        lines = (line for target in self.targets for line in tuple(target.lines))
-        found = (re.match(r"(begun|whole|cut|broken) (\d+)", line) for line in lines)
-        return Counter((match[1], int(match[2])) for match in found if match)

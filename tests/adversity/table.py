@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 FILE: Final = "NODEPASS_ADVERSITY_TABLE"
 """The environment variable that names the file; without it nothing is kept."""
 
-LINE: Final = "{:<44} {:>5} {:>9} {:>8} {:>10} {:>7} {:>7} {:>5} {:>5}"
+LINE: Final = "{:<44} {:>5} {:>9} {:>8} {:>10} {:>7} {:>7} {:>5} {:>5} {:>7}"
 
 LONG: Final = "NODEPASS_ADVERSITY"
 
@@ -37,6 +37,7 @@ class Row:
         broken: connections that broke, and were told.
         twice: connections whose beginning a target heard twice.
         lost: what was lost without a word: 0 in a test that passes.
+        memory: bytes for each connection at the end that took more; 0 where it was not measured.
     """
 
     fault: str
@@ -46,6 +47,7 @@ class Row:
     broken: int
     twice: int = 0
     lost: int = 0
+    memory: int = 0
 
 
 def keep(row: Row) -> None:
@@ -65,12 +67,14 @@ def lines(rows: Iterable[Row]) -> list[str]:
     by_fault = defaultdict(list)
     for row in rows:
         by_fault[row.fault].append(row)
-    head = ("fault", "times", "recovered", "longest", "verified", "served", "broken", "twice", "lost")
+    head = ("fault", "times", "recovered", "longest", "verified", "served", "broken", "twice", "lost", "memory")
     shown = [LINE.format(*head)]
     for fault, them in sorted(by_fault.items()):
         back = [row.recovered for row in them if row.recovered >= 0]
         longest = f"{max(back):.2f} s" if back else "-"
         verified = f"{sum(row.verified for row in them) / 1e6:.1f} MB"
         sums = [sum(getattr(row, name) for row in them) for name in ("served", "broken", "twice", "lost")]
-        shown.append(LINE.format(fault, len(them), len(back), longest, verified, *sums))
+        most = max(row.memory for row in them)
+        memory = f"{most / 1000:.1f} kB" if most else "-"
+        shown.append(LINE.format(fault, len(them), len(back), longest, verified, *sums, memory))
     return shown

@@ -8,11 +8,23 @@ the user to say. Datagrams go back as they came.
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 from contextlib import suppress
 from typing import cast
 
-from tests.adversity.content import HEAD_SIZE, NEVER_READ, CutError, Head, WrongContentError, read_exactly, receive, send
+from tests.adversity.content import (
+    ENDLESS,
+    HEAD_SIZE,
+    NEVER_READ,
+    SMALL,
+    CutError,
+    Head,
+    WrongContentError,
+    read_exactly,
+    receive,
+    send,
+)
 
 LISTENING = "listening"
 
@@ -37,6 +49,9 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     head = None
     try:
         head = Head.unpack(await read_exactly(reader, HEAD_SIZE))
+        if head.down == ENDLESS:
+            # What waits here for thousands who do not read would be more than all connections of the machine may have.
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)
         if head.up == NEVER_READ:
             await NEVER.wait()
         tell("begun", head.number)

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from nodepass.config import PoolTransport
-from tests.adversity.chaos import SMALL
-from tests.adversity.content import NEVER_READ, Head
+from tests.adversity.content import ENDLESS, NEVER_READ, SMALL, Head
 from tests.adversity.scene import PATIENT, Scene, Setup
 from tests.adversity.table import Row, is_long, keep
 from tests.adversity.traffic import Outcome
@@ -26,7 +25,7 @@ FIRST_STILL: Final = 1 << 40
 """Their numbers, apart from those of the users who are served."""
 
 FEW: Final = 256
-STALLED: Final = 400 if is_long() else 100
+STALLED: Final = 2000 if is_long() else 100
 SHARED: Final = 96 * MEGABYTE
 PER_STALLED: Final = 400 * 1024
 """Bytes of memory of one end that connections which stand still may take: windows that have grown, which come out of one
@@ -118,7 +117,7 @@ def test_thousands_who_stand_still_cost_little_and_nobody_else(np: Runner, setup
             user.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             user.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)
         for number, user in enumerate(still):
-            head = Head(FIRST_STILL + number, 0, 1 << 30) if number % 2 else Head(FIRST_STILL + number, NEVER_READ, 0)
+            head = Head(FIRST_STILL + number, 0, ENDLESS) if number % 2 else Head(FIRST_STILL + number, NEVER_READ, 0)
             user.sendall(head.pack())
             user.setblocking(False)
         filled = fill(still[::2])

@@ -260,6 +260,24 @@ async def test_a_child_that_stops_reporting_is_in_error(stage: Stage) -> None:
     await stage.becomes(instance, Status.RUNNING, since)
 
 
+async def test_what_waits_for_its_last_sessions_is_not_in_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is silent for longer than a healthy one may be."""
+    monkeypatch.setenv("NP_REPORT_INTERVAL", "100ms")
+    monkeypatch.setenv("NP_SHUTDOWN_TIMEOUT", "1s")
+    stage = Stage(tmp_path)
+    await stage.open()
+    try:
+        with Echo() as target:
+            instance, port = await stage.forwarder(target.port)
+            with connect(port) as user:
+                assert await asyncio.to_thread(exchange, user, b"hello") == b"hello"
+                await stage.act(instance, Action.STOP)
+        await stage.line("sessions had not finished in time")
+        assert not any(event.instance and event.instance.status is Status.ERROR for event in stage.events)
+    finally:
+        await stage.close()
+
+
 async def test_what_is_wrong_with_a_file_is_in_the_stream(stage: Stage) -> None:
     url = f"server://{KEY}@:{free_port()}/:{free_port()}?tls=2&crt=/none.pem&key=/none.key"
     instance = await stage.instances.create(url)

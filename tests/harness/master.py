@@ -15,7 +15,7 @@ from tests.harness.ports import free_port
 from tests.harness.process import TIMEOUT, NodePass
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -50,6 +50,7 @@ class Master(NodePass):
         host: where it listens.
         port: a free one, unless given.
         env: variables on top of this process's.
+        prefix: a program and its arguments that run it.
     """
 
     READY = r"API at https?://"
@@ -62,13 +63,14 @@ class Master(NodePass):
         host: str = "127.0.0.1",
         port: int = 0,
         env: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
     ) -> None:
         self.port = port or free_port()
         self.is_tls = "tls=1" in query or "tls=2" in query
         self._host = host.strip("[]") or "127.0.0.1"
         self.key = ""
         quick = {"NP_STATE_DIR": str(folder), "NP_REPORT_INTERVAL": "500ms", "NP_SERVICE_COOLDOWN": "100ms"}
-        super().__init__(f"master://{host}:{self.port}/api?{query}", env={**quick, **(env or {})})
+        super().__init__(f"master://{host}:{self.port}/api?{query}", env={**quick, **(env or {})}, prefix=prefix)
 
     def ready(self, timeout: float = TIMEOUT, *, since: int = 0) -> Self:
         """Wait until the API answers; a new master tells its key."""

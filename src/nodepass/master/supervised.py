@@ -210,7 +210,8 @@ class Supervised:
             self._silence = None
 
     def _silent(self) -> None:
-        if self.instance.status is not Status.ERROR:
+        # What is told to stop has nothing to report while it waits for its last sessions.
+        if self.instance.status is not Status.ERROR and not self._stopping.is_set():
             self._say(ERROR, f"It has not reported for {SILENT_INTERVALS} intervals")
             self.set(status=Status.ERROR)
 

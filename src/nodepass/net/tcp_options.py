@@ -17,6 +17,10 @@ if sys.platform != "win32":
 KEEPALIVE_IDLE = 15
 KEEPALIVE_INTERVAL = 5
 KEEPALIVE_PROBES = 3
+MOST_UNSENT = 256 * 1024
+"""Bytes that the system takes beyond those that are on their way. It would take megabytes for each connection whose other
+side does not read, from a memory that all connections of the machine share (tcp_mem).
+"""
 RESET = struct.pack("ii", 1, 0)
 PACING = b"bbr"
 """Beginning of the names of those congestion controls that spread out what is sent, by timers."""
@@ -35,7 +39,7 @@ def unacknowledged(sock: socket.socket) -> int:
 
 def tune_listening(sock: socket.socket) -> None:
     """Set what the connections that it accepts have from the beginning: see `tune_dialled`."""
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    _tune_any(sock)
     _keep_alive(sock)
 
 
@@ -46,11 +50,11 @@ def tune_accepted(sock: socket.socket, ip: str) -> None:
 
 
 def tune_dialled(sock: socket.socket, ip: str) -> None:
-    """Set, before it is connected to `ip`: no Nagle delay, and a peer that is gone is noticed within half a minute.
+    """Set, before it is connected to `ip`: no Nagle delay, a bounded queue, and a peer that is gone is soon noticed.
 
     Inside the machine no peer goes unnoticed, nor is there any congestion, and pacing halves what passes.
     """
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    _tune_any(sock)
     if not is_loopback(ip):
         _keep_alive(sock)
     elif is_paced():
@@ -70,6 +74,12 @@ def reset_on_close(sock: socket.socket) -> None:
     """Make `close` forget what has not been sent, and let the other side see a broken stream."""
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+
+
+def _tune_any(sock: socket.socket) -> None:
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_UNSENT)
 
 
 def _keep_alive(sock: socket.socket) -> None:

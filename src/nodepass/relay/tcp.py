@@ -171,16 +171,19 @@ class TcpRelay:
             outbound = self._from_far = LimitedFlow(self, far, near, meter.tcp_tx, meter.rate_tx, self._timer)
             inbound.twin, outbound.twin = outbound, inbound
 
-    def start(self, early: bytes = b"", *, ended: bool = False, full: bool = False) -> None:
+    def start(self, early: bytes = b"", *, first: bytes = b"", ended: bool = False, full: bool = False) -> None:
         """Begin to pass bytes.
 
         Args:
             early: those that have been read from `far` already.
+            first: what `far` is told before anything else. Here, and not before: a link that has enough says so once.
             ended: whether its end has been.
             full: whether `far` has asked to be written no more, for now.
         """
         from_far = self._from_far
         self._begin(self._from_near, full=full)
+        if first:
+            self.far.write(first)
         if early:
             from_far.data_received(memoryview(early))
         if ended:

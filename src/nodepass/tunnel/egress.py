@@ -128,11 +128,10 @@ class _Service:
 
     def _on_target(self, way: Way) -> None:
         self._hand_over()
-        if self._session.dialect.confirms:
-            self._pooled.link.write(CONFIRMED)
         relay = TcpRelay(way.link, self._pooled.link, self._resources.meter, self._on_tcp_end)
         self._session.relays.add(relay)
-        relay.start(self._pooled.early, ended=self._pooled.ended)
+        first = CONFIRMED if self._session.dialect.confirms else b""
+        relay.start(self._pooled.early, first=first, ended=self._pooled.ended)
 
     def _on_datagram_target(self, target: DatagramEnd, _: set[Relay]) -> None:
         self._hand_over()

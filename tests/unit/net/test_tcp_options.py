@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from nodepass.net.address import Address
 from nodepass.net.dial import Dial, LocalAddress
 from nodepass.net.listen import TcpListener, bind
 from nodepass.net.pair import tcp_pair
-from nodepass.net.tcp_options import is_paced, tune_accepted, tune_dialled
+from nodepass.net.tcp_options import MOST_UNSENT, is_paced, tune_accepted, tune_dialled, tune_listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,3 +93,20 @@ def test_only_peers_on_other_machines_are_asked_for_signs_of_life() -> None:
         tune_dialled(far, "192.0.2.7")
         alive = [sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) for sock in (near, far)]
         assert alive == [0, 1]
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_NOTSENT_LOWAT"), reason="this system has no such option")
+def test_a_side_that_does_not_read_is_sent_little() -> None:
+    """Beyond what its own buffer has room for; the system's own bound is megabytes."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        tune_listening(listening)
+        with socket.create_connection(listening.getsockname()) as near:
+            far, _ = listening.accept()
+            with far:
+                far.setblocking(False)
+                room = near.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+                sent = 0
+                # It is writable again once the other side's system has taken some.
+                while select.select((), (far,), (), 0.2)[1]:
+                    sent += far.send(bytes(1 << 19))
+                assert sent < room + 2 * MOST_UNSENT

@@ -1,0 +1,69 @@
+"""What users and targets say became of each connection, held against each other when all are over."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from tests.adversity.traffic import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.adversity.datagrams import Datagrams
+    from tests.adversity.traffic import Traffic
+    from tests.harness import Process
+
+
+def settle(traffic: Traffic, datagrams: Datagrams, targets: Sequence[Process], timeout: float, noticed: float) -> int:
+    """Let nobody come any more, and assert that all there were are over at both sides, and that both say the same.
+
+    Args:
+        traffic: users over TCP.
+        datagrams: a user over UDP.
+        targets: the one there is, and those before it.
+        timeout: seconds that users have to end.
+        noticed: seconds within which the target has heard of each end.
+
+    Returns:
+        How many connections a target heard the beginning of more than once.
+    """
+    hanging = traffic.settle(timeout)
+    datagrams.stop()
+    assert not hanging, f"users were never told: {hanging}"
+    records = traffic.records
+    assert [each for each in records.values() if each.outcome is Outcome.WRONG] == []
+    assert datagrams.wrong == []
+    wrong = [target.matches("^wrong") for target in targets]
+    assert not any(wrong), wrong
+    told = _told(targets)
+    whole = [number for number, each in records.items() if each.outcome is Outcome.WHOLE]
+    assert [number for number in whole if told["whole", number] != 1] == [], "served, but not once at the target"
+    begun = {number for what, number in told if what == "begun"}
+    _assert_target_is_done(targets[-1], begun, told, noticed)
+    return sum(told["begun", number] > 1 for number in begun)
+
+
+def cut_at(targets: Sequence[Process]) -> int:
+    """How many connections ended early at the targets as if properly."""
+    return sum(len(target.matches("^cut")) for target in targets)
+
+
+def _assert_target_is_done(target: Process, begun: set[int], told: Counter[tuple[str, int]], noticed: float) -> None:
+    """Every connection of the target that still runs is over there too."""
+    last = {int(match[1]) for match in target.matches(r"^begun (\d+)")} & begun
+    left = [number for number in last if not any(told[how, number] for how in ("whole", "cut", "broken"))]
+    end = time.monotonic() + noticed
+    while left and time.monotonic() < end:
+        target.wait_for(rf"^(whole|cut|broken) {left[0]}\b", noticed)
+        left.pop(0)
+    assert not left, f"the target was never told: {left}"
+
+
+def _told(targets: Sequence[Process]) -> Counter[tuple[str, int]]:
+    """How often the targets said what of which connection."""
+    lines = (line for target in targets for line in tuple(target.lines))
+    found = (re.match(r"(begun|whole|cut|broken) (\d+)", line) for line in lines)
+    return Counter((match[1], int(match[2])) for match in found if match)

@@ -1,0 +1,107 @@
+"""Clocks that jump by an hour while traffic runs: nobody who is there notices, and sessions begin as security.md says."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from nodepass.config import PoolTransport
+from nodepass.protocol.extension import HEADER
+from tests.adversity.clock import Clock
+from tests.adversity.faults import kill
+from tests.adversity.scene import COOLDOWN, NOTICED, Scene, Setup
+from tests.adversity.table import Row, is_long, keep
+from tests.adversity.test_faults import SETUPS
+from tests.adversity.traffic import Outcome
+from tests.e2e.test_extension_replay import answer_to
+from tests.harness import Echo, Recording, connect, exchange
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.harness import Runner
+
+HOUR: Final = 3600
+WITHIN: Final = COOLDOWN + 1.0 + (0.0 if is_long() else 2.0)
+PATIENCE: Final = 10.0
+FOLLOWED: Final = r"The server's clock is ([-+]\d+) s off this machine's"
+OFF: Final = r"its time is 3[56]\d\d s off"
+
+Case = tuple[Setup, str, int]
+
+
+def cases() -> list[Case]:
+    """All, or one."""
+    if is_long():
+        return [(setup, who, way * HOUR) for setup in SETUPS for who in ("server", "client", "both") for way in (1, -1)]
+    return [(Setup(PoolTransport.QUIC, 1), "server", -HOUR)]
+
+
+@pytest.mark.parametrize(("setup", "who", "jump"), cases(), ids=str)
+def test_a_clock_that_jumps_is_noticed_by_nobody_who_is_there(
+    np: Runner, tmp_path: Path, setup: Setup, who: str, jump: int
+) -> None:
+    clocks = {name: Clock(tmp_path / name) for name in ("server", "client")}
+    jumping = [clocks[name] for name in clocks if who in (name, "both")]
+    with Scene(np, setup, env=clocks["server"].env, client_env=clocks["client"].env) as scene:
+        scene.warm_up()
+        for clock in jumping:
+            clock.set(jump)
+        scene.warm_up(12)
+        for process in (scene.server, scene.client):
+            process.checkpoint()
+            process.checkpoint()
+            assert not process.matches("WARN.*(clock|ended)|ERROR")
+        assert set(scene.traffic.outcomes()) <= {Outcome.WHOLE, Outcome.OPEN}
+        assert len(scene.client.matches(r"Session with .* is ready")) == 1
+        # A session that begins now, of a client that knows nothing.
+        kill(scene, ("client",))
+        # It is a Python that has to start first.
+        scene.client.wait_for("Client started")
+        recovered = scene.back_after(time.monotonic(), PATIENCE)
+        off = 0 if who == "both" else jump if who == "server" else -jump
+        assert [abs(int(found[1]) - off) < 10 for found in scene.client.matches(FOLLOWED)] == ([True] if off else [])
+        assert bool(scene.server.matches(f"Handshake from .* refused: {OFF}")) == bool(off)
+        # And one that begins when they have been put right, of a client that has followed the wrong one.
+        for clock in jumping:
+            clock.set(0)
+        scene.warm_up()
+        kill(scene, ("server",))
+        recovered = max(recovered, scene.back_after(time.monotonic(), PATIENCE))
+        scene.settle(NOTICED + PATIENCE)
+        outcomes = scene.traffic.outcomes()
+        verified, broken = (
+            scene.traffic.verified + scene.datagrams.verified,
+            outcomes[Outcome.BROKEN] + outcomes[Outcome.CUT],
+        )
+        keep(Row(f"clock jumps, {who}", recovered, verified, outcomes[Outcome.WHOLE], broken, scene.twice))
+        assert recovered < WITHIN
+
+
+def test_a_recorded_handshake_is_worth_nothing_whatever_the_clock_says(np: Runner, tmp_path: Path) -> None:
+    """Neither when it is too old or too early for the server's clock, nor when that is right again."""
+    clock = Clock(tmp_path / "server")
+    with Recording() as wire, Echo() as target:
+        tunnel = np.tunnel(via=wire.port, to=f"127.0.0.1:{target.port}", env=clock.env, client_env={}, wait=False)
+        wire.to = tunnel.port
+        tunnel.client.ready()
+        tunnel.server.ready()
+        request = bytes(next(each for each in wire.requests if HEADER.encode() in each))
+        with connect(tunnel.users) as user:
+            for offset, reason in (
+                (HOUR, "its time is 3[56].. s off"),
+                (-HOUR, "its time is 3[56].. s off"),
+                (0, "used before"),
+            ):
+                clock.set(offset)
+                since = len(tunnel.server.lines)
+                assert answer_to(tunnel.port, request).startswith(b"HTTP/1.1 401 ")
+                tunnel.server.wait_for(f"Handshake from .* refused: {reason}", since=since)
+                assert exchange(user, b"still here") == b"still here"
+                # Such lines come once a second at most.
+                tunnel.server.checkpoint()
+                tunnel.server.checkpoint()
+        assert len(tunnel.server.matches("Handshake with .*, proves the key")) == 1
+        assert not tunnel.server.matches("session with .* ended")
