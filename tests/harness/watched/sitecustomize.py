@@ -10,7 +10,8 @@ each thread (`/proc/thread-self/schedstat`, the second figure), but not what the
   the time in which it was ready, or another thread of its process was. For a thread that it starts, it waits until that
   runs, and with others it shares the interpreter;
 - of one that did not, only the processor's time counts;
-- one during which the process was stopped (SIGCONT tells) is not judged.
+- one during which the process was stopped (SIGCONT tells) is not judged;
+- neither is one that imported something: what a tunnel needs is imported once, when it is first known, before its users.
 
 On plain asyncio whatever the loop runs goes through `Handle._run`. uvloop's handles are closed, so there what is given to
 the loop is wrapped; the protocols of its own transports, which a master's web server uses, are measured on asyncio only.
@@ -126,12 +127,12 @@ stops = Stops()
 def timed(callback: Callable[..., Any], run: Callable[[], Any]) -> None:
     """Run it, and tell if it was slow."""
     others, waits, delay = delays.others_before(), getrusage(RUSAGE_THREAD).ru_nvcsw, delays.now()
-    used, began = time.thread_time(), time.monotonic()
+    modules, used, began = len(sys.modules), time.thread_time(), time.monotonic()
     try:
         run()
     finally:
         whole = time.monotonic() - began
-        if whole >= LIMIT and stops.continued < began:
+        if whole >= LIMIT and stops.continued < began and len(sys.modules) == modules:
             used = time.thread_time() - used
             delay = delays.now() - delay
             waits = getrusage(RUSAGE_THREAD).ru_nvcsw - waits
