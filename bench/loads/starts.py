@@ -6,7 +6,9 @@ import http.client
 import json
 import statistics
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.contenders.nodepass import API_KEY, NodePass
@@ -99,7 +101,9 @@ class Instances(Load):
             raise NotOfferedError(f"{stage.contender.name} has no master")
         port = self._makes.next()
         ports = {self._makes.next() for _ in range(self._number)}
-        command = stage.contender.master(port, stage.folder)
+        # Each run's master is new: one that finds its state again starts what it had, and does not tell its key.
+        folder = Path(tempfile.mkdtemp(dir=stage.folder))
+        command = stage.contender.master(port, folder)
         with Starter(stage.folder).start(command.name, command.argv, env=command.env) as master:
             wait_listening({port}, START_SECONDS, master.check)
             key = api_key(master)
