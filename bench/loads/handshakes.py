@@ -21,8 +21,9 @@ from bench.loads.costs import PEAK_MEMORY, costs
 from bench.model import HOST, BenchError, Better, Figure, Load, NotOfferedError, Sample
 from bench.processes import Meter
 from nodepass.protocol.client_handshake import ClientHandshake
-from nodepass.protocol.extension import ClientExtension, pre_shared_key
+from nodepass.protocol.extension import ClientExtension
 from nodepass.protocol.handshake import bearer_token
+from nodepass.protocol.tunnel_key import pre_shared_key
 
 if TYPE_CHECKING:
     from bench.stage import Stage

@@ -12,11 +12,13 @@ import os
 import signal
 import sys
 from dataclasses import replace
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nodepass.config import MasterConfig, Mode, ServerConfig, Tunables, parse_url, to_url
+from nodepass.config import MasterConfig, Mode, RunMode, ServerConfig, Tunables, parse_url, to_url
 from nodepass.console import make_logger
 from nodepass.errors import ConfigError
+from nodepass.protocol.tunnel_key import pre_shared_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -115,6 +117,9 @@ def processor_count() -> int:
 
 def instance_of(config: ServerConfig | ClientConfig, tunables: Tunables, logger: logging.Logger) -> Instance[Any]:
     """Make the server or client of a configuration."""
+    if isinstance(config, ServerConfig) or config.mode is not RunMode.REVERSE_OR_SINGLE_END:
+        # What the handshake needs is made while this thread reads the code to come.
+        Thread(target=pre_shared_key, args=(config.secret.reveal(),), daemon=True).start()
     if isinstance(config, ServerConfig):
         from nodepass.tunnel.server import Server  # noqa: PLC0415 - a client does not need it
 

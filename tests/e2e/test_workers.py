@@ -20,8 +20,9 @@ import pytest
 from nodepass.config import PoolTransport, TlsMode
 from nodepass.protocol.agreement import Agreement, Flow
 from nodepass.protocol.client_handshake import ClientHandshake
-from nodepass.protocol.extension import ClientExtension, pre_shared_key
+from nodepass.protocol.extension import ClientExtension
 from nodepass.protocol.handshake import ServerHandshake
+from nodepass.protocol.tunnel_key import pre_shared_key
 from nodepass.tunnel.memory import FAILURES_PER_SECOND, FREE_FAILURES
 from tests.harness import (
     KEY,

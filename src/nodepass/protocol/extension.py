@@ -19,13 +19,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import json
 import re
 import secrets
 from dataclasses import dataclass
 from enum import Enum
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from nodepass.errors import HandshakeError
@@ -34,7 +32,6 @@ from nodepass.protocol.json_object import parse_object
 from nodepass.protocol.noise import KEY_SIZE, NoiseHandshake
 from nodepass.protocol.session_keys import SESSION_SIZE, SessionKeys
 from nodepass.protocol.signals import LAUNCHES, is_fingerprint
-from nodepass.protocol.tunnel_key import key_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -59,7 +56,6 @@ MOST_WORKERS: Final = 64
 TEXT_LIMIT: Final = 4096
 """Longest header or answer, in characters."""
 
-_SALT: Final = b"nodepass extension 1"
 _LATEST_TIME: Final = 2.0**53
 _CLIENT: Final = re.compile(r"[0-9a-f]{16}")
 _SESSION: Final = re.compile(r"[89a-f][0-9a-f]{15}")
@@ -88,18 +84,6 @@ class Feature(Enum):
 
 FEATURES: Final = frozenset(Feature)
 """What this version has."""
-
-
-@lru_cache(maxsize=8)
-def pre_shared_key(key: str) -> bytes:
-    """Make the key of the handshake from the tunnel key, slowly, so that guessing is slow.
-
-    It takes some 50 ms and 16 MiB the first time: call it in a thread.
-
-    Returns:
-        32 bytes: scrypt (RFC 7914) with n 16384, r 8, p 1.
-    """
-    return hashlib.scrypt(key_bytes(key), salt=_SALT, n=16384, r=8, p=1, dklen=KEY_SIZE)
 
 
 def new_session() -> bytes:

@@ -17,8 +17,9 @@ from time import time
 from typing import TYPE_CHECKING
 
 from nodepass.log import WARN
-from nodepass.protocol.extension import MOST_AGE, ServerExtension, pre_shared_key
+from nodepass.protocol.extension import MOST_AGE, ServerExtension
 from nodepass.protocol.handshake import UNAUTHORIZED
+from nodepass.protocol.tunnel_key import pre_shared_key
 from nodepass.tunnel.memory import Attempt
 
 if TYPE_CHECKING:

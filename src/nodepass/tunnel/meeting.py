@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Final
 from nodepass.errors import DialError, HandshakeError, HandshakeRefused
 from nodepass.net.address import Address
 from nodepass.protocol.client_handshake import ClientHandshake
-from nodepass.protocol.extension import MOST_AGE, ClientExtension, Feature, pre_shared_key
+from nodepass.protocol.extension import MOST_AGE, ClientExtension, Feature
 from nodepass.protocol.handshake import bearer_token
 from nodepass.protocol.signals import Action
+from nodepass.protocol.tunnel_key import pre_shared_key
 from nodepass.tunnel.sharing import lacks, offered
 
 if TYPE_CHECKING:

@@ -26,11 +26,11 @@ from nodepass.protocol.extension import (
     Terms,
     _read_terms,
     new_session,
-    pre_shared_key,
 )
 from nodepass.protocol.noise import NoiseHandshake
 from nodepass.protocol.signals import fingerprint
 from nodepass.protocol.sniff import Sniffer, Verdict
+from nodepass.protocol.tunnel_key import pre_shared_key
 from tests.unit.protocol.noise_by_hand import Initiator
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ import pytest
 
 from nodepass.net.address import Address
 from nodepass.protocol.client_handshake import ClientHandshake
-from nodepass.protocol.extension import MOST_AGE, ClientExtension, pre_shared_key
+from nodepass.protocol.extension import MOST_AGE, ClientExtension
 from nodepass.protocol.handshake import ServerHandshake, Verdict, bearer_token
+from nodepass.protocol.tunnel_key import pre_shared_key
 from nodepass.tunnel import doorkeeper
 from nodepass.tunnel.doorkeeper import Doorkeeper, Proven
 from nodepass.tunnel.memory import FAILURES_PER_SECOND, FREE_FAILURES

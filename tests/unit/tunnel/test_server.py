@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import nodepass
 from nodepass.protocol.client_handshake import ClientHandshake
 from nodepass.protocol.conn_id import CONTROL, from_bytes
-from nodepass.protocol.extension import ClientExtension, pre_shared_key
+from nodepass.protocol.extension import ClientExtension
+from nodepass.protocol.tunnel_key import pre_shared_key
 from tests.harness import free_port
 from tests.unit.tunnel.peers import KEY
 

@@ -21,7 +21,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Final
 
 from nodepass.log import WARN
-from nodepass.transport.base import HIGH_WATER, NOBODY, Ending, Link
+from nodepass.transport.base import HIGH_WATER, NOBODY, Ending, Link, gone_before_use
 from nodepass.transport.websocket.codec import Codec
 from nodepass.transport.websocket.framing import MESSAGE_SIZE
 
@@ -90,7 +90,7 @@ class MessageLink(Link):
         self._failure: Exception | None = None
         self._ending: Ending | None = None
         self._lost = False
-        self._last_error: Exception = ConnectionAbortedError("the connection was gone before it was used")
+        self._last_error: Exception | None = None
         self._linger: asyncio.TimerHandle | None = None
         self._wake: asyncio.Handle | None = None
         self._heard = True
@@ -158,7 +158,7 @@ class MessageLink(Link):
 
     def attach(self, receiver: Receiver) -> None:
         if self._lost:
-            self._loop.call_soon(receiver.connection_lost, self._last_error)
+            self._loop.call_soon(receiver.connection_lost, self._last_error or gone_before_use())
             return
         self._receiver = receiver
         self.resume_reading()
