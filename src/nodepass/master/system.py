@@ -59,13 +59,14 @@ class System:
     """The last sample, and what keeps it fresh."""
 
     def __init__(self) -> None:
-        self._booted = psutil.boot_time()
+        # Of a clock that goes on evenly: that of the day can be set.
+        self._booted = time.monotonic() - (time.time() - psutil.boot_time())
         self.sample = take_sample(_cpu_percent())
 
     @property
     def uptime(self) -> int:
         """Seconds since the machine started."""
-        return max(round(time.time() - self._booted), 0)
+        return max(round(time.monotonic() - self._booted), 0)
 
     async def keep_sampling(self) -> None:
         """Take samples, for ever."""
