@@ -223,6 +223,8 @@ class _TcpUser:
             relay.start_sniffing(self._sniffer, self._blocked, early, full=full)
 
     def _no_way(self, error: Exception) -> None:
+        if self._gone:
+            return
         self._resources.log.seldom("no way", WARN, "Refused the user at %s: %s", self._near.remote, error)
         has_joined = self._joining is not None
         self._near.abort()
