@@ -100,13 +100,16 @@ def test_server_and_client_in_one_process(run: Callable[..., None], tls: int) ->
     run(main())
 
 
-def test_connections_leave_nothing_to_the_garbage_collector(run: Callable[..., None]) -> None:
+@pytest.mark.parametrize("limits", ["", "&read=1h", "&rate=1000", "&read=1h&rate=1000"])
+def test_connections_leave_nothing_to_the_garbage_collector(run: Callable[..., None], limits: str) -> None:
     async def main() -> None:
         port, users = free_port(), free_port()
         with Echo() as target:
+            server_url = f"server://k@127.0.0.1:{port}/127.0.0.1:{users}?mode=1{limits}"
+            client_url = f"client://k@127.0.0.1:{port}/127.0.0.1:{target.port}?mode=2{limits}"
             async with (
-                nodepass.Server(f"server://k@127.0.0.1:{port}/127.0.0.1:{users}?mode=1", tunables=QUICK) as server,
-                nodepass.Client(f"client://k@127.0.0.1:{port}/127.0.0.1:{target.port}?mode=2", tunables=QUICK) as client,
+                nodepass.Server(server_url, tunables=QUICK) as server,
+                nodepass.Client(client_url, tunables=QUICK) as client,
             ):
                 await until(lambda: client.stats.pool == 4)
                 gc.collect()

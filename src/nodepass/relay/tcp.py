@@ -57,6 +57,9 @@ class Flow:
     def resume_writing(self) -> None:
         self.sink.resume_reading()
 
+    def end(self) -> None:
+        """Both links are gone."""
+
 
 class LimitedFlow(Flow):
     """A flow that also obeys a rate and keeps an idle timer: it reads while neither its sink nor the rate holds it."""
@@ -91,6 +94,9 @@ class LimitedFlow(Flow):
         """The rate allows more."""
         self._held_by_rate = False
         self._read_on()
+
+    def end(self) -> None:
+        del self.twin, self._timer
 
     # What this flow's source tells is about the writing of its twin.
 
@@ -228,9 +234,12 @@ class TcpRelay:
             self._error = error
             other.break_off()
         if last:
+            ended = self._ended
+            # Nothing that is left refers to the relay behind this, so it needs no garbage collector.
             if self._timer is not None:
                 self._timer.cancel()
-            ended = self._ended
-            # Nothing that is left refers to the relay now, so it needs no garbage collector.
+                self._timer = None
+            self._from_near.end()
+            self._from_far.end()
             del self._from_near, self._from_far, self._ended
             ended(self, self._error)
