@@ -59,7 +59,11 @@ def _make_socket(target: Address, kind: socket.SocketKind) -> socket.socket:
     sock = socket.socket(family_of(target.ip), kind)
     sock.setblocking(False)
     if kind is socket.SOCK_STREAM:
-        tune_dialled(sock, target.ip)
+        try:
+            tune_dialled(sock, target.ip)
+        except OSError:
+            sock.close()
+            raise
     return sock
 
 

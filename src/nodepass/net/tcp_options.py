@@ -66,8 +66,9 @@ def is_paced() -> bool:
     """Whether the system paces connections unless told otherwise. Many servers do: BBR is their default."""
     if not hasattr(socket, "TCP_CONGESTION"):
         return False
-    with socket.socket() as sock:
+    with contextlib.suppress(OSError), socket.socket() as sock:
         return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, LONGEST_NAME).startswith(PACING)
+    return False
 
 
 def reset_on_close(sock: socket.socket) -> None:
