@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from nodepass.config import PoolTransport
 from tests.adversity.chaos import CLEAR, TcpTroubles
 from tests.adversity.scene import COOLDOWN, HANDSHAKE_TIMEOUT, NOTICED
+from tests.adversity.table import is_long
 from tests.harness import Troubles
 
 if TYPE_CHECKING:
@@ -24,11 +25,14 @@ if TYPE_CHECKING:
 
     from tests.adversity.chaos import Chaos
     from tests.adversity.scene import Scene
-    from tests.harness import Process
+    from tests.harness import Process, UdpWay
 
 NOT_NOTICED: Final = NOTICED / 3
 LONG_SILENCE: Final = NOTICED + 2 * COOLDOWN
 """Both sides have given up and tried again."""
+
+WITHIN: Final = COOLDOWN + 1.0 + (0.0 if is_long() else 4.0)
+"""Seconds from the end of a fault until users are served again. The short form allows for all that runs beside it."""
 
 RESETS_BETWEEN: Final = "resets at middle"
 
@@ -131,10 +135,14 @@ def absent_target(scene: Scene) -> None:
 
 def trouble(scene: Scene, where: str, troubles: TcpTroubles) -> None:
     """Troubles on one of the ways, for a while."""
-    way = way_of(scene, where)
+    way, datagrams = way_of(scene, where), udp_way_of(scene, where)
     way.troubles = troubles
+    if datagrams is not None:
+        datagrams.troubles = Troubles(delay=troubles.delay)
     last(WHILE)
     way.troubles = CLEAR
+    if datagrams is not None:
+        datagrams.troubles = Troubles()
 
 
 def reset(scene: Scene, where: str) -> None:
@@ -146,36 +154,56 @@ def reset(scene: Scene, where: str) -> None:
 
 def silence(scene: Scene, where: str, seconds: float) -> None:
     """A way swallows everything, and closes nothing; users and targets give up what they had on it."""
+    datagrams = udp_way_of(scene, where)
     way_of(scene, where).fall_silent()
-    if where == "middle" and scene.middle_udp is not None:
-        scene.middle_udp.silent = True
+    if datagrams is not None:
+        datagrams.silent = True
     last(seconds)
     if where != "middle":
         # Who waits at the far side of it is not ours to tell.
         way_of(scene, where).give_up(near=where == "near")
     way_of(scene, where).speak()
-    if scene.middle_udp is not None:
-        scene.middle_udp.silent = False
+    if datagrams is not None:
+        datagrams.silent = False
 
 
 def hold(scene: Scene, where: str) -> None:
     """A way stands still, and goes on where it was, before anybody gives it up."""
+    datagrams = udp_way_of(scene, where)
     way_of(scene, where).hold()
+    if datagrams is not None:
+        datagrams.held = True
     last(NOT_NOTICED)
+    if datagrams is not None:
+        datagrams.held = False
     way_of(scene, where).go_on()
 
 
-def spoil_datagrams(scene: Scene, troubles: Troubles) -> None:
-    """Datagrams of QUIC are lost, repeated and swapped."""
-    assert scene.middle_udp is not None
-    scene.middle_udp.troubles = troubles
+def spoil_datagrams(scene: Scene, where: str, troubles: Troubles) -> None:
+    """Datagrams, users' or those of QUIC, are lost, repeated and swapped."""
+    datagrams = udp_way_of(scene, where)
+    assert datagrams is not None
+    datagrams.troubles = troubles
     last(2 * WHILE)
-    scene.middle_udp.troubles = Troubles()
+    datagrams.troubles = Troubles()
+
+
+def move(scene: Scene) -> None:
+    """The client's port is another one all of a sudden, three times, as behind a NAT that forgets."""
+    assert scene.middle_udp is not None
+    for _ in range(3):
+        scene.middle_udp.move()
+        last(WHILE / 2)
 
 
 def way_of(scene: Scene, where: str) -> Chaos:
     """One of the three ways."""
     return {"near": scene.near, "middle": scene.middle, "far": scene.far}[where]
+
+
+def udp_way_of(scene: Scene, where: str) -> UdpWay | None:
+    """The same for datagrams; between the two ends there is one where QUIC goes."""
+    return {"near": scene.near_udp, "middle": scene.middle_udp, "far": scene.far_udp}[where]
 
 
 PROCESSES: Final = ("server", "client", "target")
@@ -216,10 +244,14 @@ FAULTS: Final = (
         for where in ("near", "far")
     ),
     *(Fault(f"standstill at {where}", partial(hold, where=where), harmless=True) for where in WAYS),
-    Fault(
-        "datagrams lost, repeated, swapped",
-        partial(spoil_datagrams, troubles=Troubles(0.05, 0.05, 0.1)),
-        harmless=True,
-        udp_only=True,
+    *(
+        Fault(
+            f"datagrams lost, repeated, swapped at {where}",
+            partial(spoil_datagrams, where=where, troubles=Troubles(0.05, 0.05, 0.1)),
+            harmless=True,
+            udp_only=where == "middle",
+        )
+        for where in WAYS
     ),
+    Fault("a NAT forgets", move, harmless=True, udp_only=True),
 )
