@@ -12,7 +12,8 @@ import pytest
 
 from nodepass.config import PoolTransport
 from tests.adversity import strangers
-from tests.adversity.insider import FRAMES, LAUNCHES, LINES, Insider
+from tests.adversity.abuse import ABUSES
+from tests.adversity.insider import ENDLESS_LINE, FRAMES, LAUNCHES, LINES, Insider
 from tests.adversity.scene import PATIENT, Scene, Setup
 from tests.adversity.strangers import Door
 from tests.adversity.table import Row, is_long, keep
@@ -20,8 +21,10 @@ from tests.adversity.traffic import Outcome
 from tests.harness import Master, free_port
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from nodepass.transport.base import Link
     from tests.harness import Process, Runner
 
 MEGABYTE: Final = 1 << 20
@@ -32,15 +35,20 @@ MANY: Final = 5000 if is_long() else 1200
 USERS_MEANWHILE: Final = 10
 LINES_A_SECOND: Final = 1
 
+BESIDES: Final = strangers.PLAIN if is_long() else (strangers.random_bytes,)
+"""What they say to all ports, and in the short form only to those of two kinds."""
+
 KINDS: Final = {
     Setup(PoolTransport.TCP, 0): (strangers.PLAIN, None),
     Setup(PoolTransport.TCP, 1): (strangers.PLAIN, ()),
-    Setup(PoolTransport.QUIC, 1): ((*strangers.PLAIN, strangers.quic_nonsense), None),
-    Setup(PoolTransport.WEBSOCKET, 0): (strangers.WEBSOCKET, None),
-    Setup(PoolTransport.WEBSOCKET, 1): (strangers.WEBSOCKET, ()),
-    Setup(PoolTransport.HTTP2, 1): (strangers.HTTP2, ("h2",)),
+    Setup(PoolTransport.QUIC, 1): ((*BESIDES, *strangers.QUIC), None),
+    Setup(PoolTransport.WEBSOCKET, 0): ((*BESIDES, *strangers.WEBSOCKET), None),
+    Setup(PoolTransport.WEBSOCKET, 1): ((*BESIDES, *strangers.WEBSOCKET), ()),
+    Setup(PoolTransport.HTTP2, 1): ((*BESIDES, *strangers.HTTP2), ("h2",)),
 }
 """For each kind of tunnel, what strangers say to its port, and what TLS they speak."""
+
+RESETS: Final = 2000 if is_long() else 300
 
 
 class Watch:
@@ -131,9 +139,10 @@ def test_a_client_that_has_the_key_and_means_harm(np: Runner, transport: PoolTra
     with Scene(np, Setup(transport, tls, "forward", pool), env=PATIENT) as scene:
         scene.warm_up()
         watches = [Watch(scene.server), Watch(scene.client)]
-        words = FRAMES if shares else LAUNCHES
-        with Insider(scene.port, free_port(), words, LINES, 100 * MEGABYTE) as insider:
-            insider.say_all(60)
+        words: list[bytes | Callable[[Link], None]] = [*(FRAMES if shares else LAUNCHES), *ABUSES[transport]]
+        lines = (*LINES * (20 if is_long() else 4), ENDLESS_LINE)
+        with Insider(scene.port, free_port(), words, RESETS, lines) as insider:
+            insider.say_all(120)
             assert insider.said == len(words)
         unmoved(scene, watches, "a client with the key that means harm")
 
