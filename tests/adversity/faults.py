@@ -34,6 +34,11 @@ LONG_SILENCE: Final = NOTICED + 2 * COOLDOWN
 WITHIN: Final = COOLDOWN + 1.0 + (0.0 if is_long() else 4.0)
 """Seconds from the end of a fault until users are served again. The short form allows for all that runs beside it."""
 
+DEAD: Final = "ERROR +(Client|Server) error: .*(broke|peer closed|nothing was heard)"
+NO_TARGET: Final = r"ERROR +No target for the user at [\d.:]+: cannot connect"
+IN_USE: Final = "ERROR .*cannot listen on TCP .*in use"
+"""Words for an operator."""
+
 RESETS_BETWEEN: Final = "resets at middle"
 
 WHILE: Final = 0.5
@@ -54,6 +59,7 @@ class Fault:
         killed: processes whose connections the system ends for them, which nobody can tell from a proper end.
         cuts: whether a relay ends by its idle time, which looks like a proper end.
         query: parameters of both ends' URLs.
+        told: what some end's log says of it: a pattern. Nothing, where nobody is there to tell, or nobody need notice.
     """
 
     name: str
@@ -65,6 +71,7 @@ class Fault:
     killed: Sequence[str] = ()
     cuts: bool = False
     query: str = "log=info"
+    told: str = ""
 
     def __str__(self) -> str:
         return self.name.replace(" ", "-")
@@ -211,16 +218,29 @@ ORDERS: Final = [order for size in (2, 3) for order in itertools.permutations(PR
 WAYS: Final = ("near", "middle", "far")
 
 FAULTS: Final = (
-    *(Fault(f"kill -9 {name}", partial(kill, names=(name,)), killed=(name,)) for name in PROCESSES),
+    *(
+        Fault(
+            f"kill -9 {name}",
+            partial(kill, names=(name,)),
+            killed=(name,),
+            told=NO_TARGET if name == "target" else DEAD,
+        )
+        for name in PROCESSES
+    ),
     *(Fault(f"kill -9, back as {', '.join(order)}", partial(kill, names=order), killed=order) for order in ORDERS),
     *(Fault(f"SIGSTOP {name}, short", partial(freeze, name=name, seconds=NOT_NOTICED)) for name in PROCESSES),
     # A handshake that began meanwhile has to be given up.
     *(
-        Fault(f"SIGSTOP {name}, long", partial(freeze, name=name, seconds=LONG_SILENCE), HANDSHAKE_TIMEOUT)
+        Fault(
+            f"SIGSTOP {name}, long",
+            partial(freeze, name=name, seconds=LONG_SILENCE),
+            HANDSHAKE_TIMEOUT,
+            told="" if name == "target" else DEAD,
+        )
         for name in PROCESSES
     ),
-    Fault("tunnel port taken", take_port, killed=("server",)),
-    Fault("target absent", absent_target, target=False),
+    Fault("tunnel port taken", take_port, killed=("server",), told=IN_USE),
+    Fault("target absent", absent_target, target=False, told=NO_TARGET),
     *(
         Fault(f"{what} at {where}", partial(trouble, where=where, troubles=troubles), harmless=harmless)
         for where in WAYS
@@ -232,7 +252,7 @@ FAULTS: Final = (
     ),
     *(Fault(f"resets at {where}", partial(reset, where=where)) for where in WAYS),
     # What was dialled into the silence has to be given up, and so has a handshake.
-    Fault("black hole at middle", partial(silence, where="middle", seconds=LONG_SILENCE), HANDSHAKE_TIMEOUT),
+    Fault("black hole at middle", partial(silence, where="middle", seconds=LONG_SILENCE), HANDSHAKE_TIMEOUT, told=DEAD),
     # Nobody can tell these from people who are silent; `read` says how long they may be.
     *(
         Fault(

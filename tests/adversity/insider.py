@@ -99,6 +99,8 @@ class Insider:
         self._lines = lines
         self._thread = LoopThread()
         self._client: _Client
+        self.sessions = 0
+        """How many it has begun."""
         self.said = 0
         """How many of its words have been said."""
 
@@ -114,6 +116,7 @@ class Insider:
     def say_all(self, timeout: float) -> None:
         """Say all words, each on a connection of its own, open and break others, and then say the lines."""
         self._thread.run(self._say_all(), timeout)
+        self.sessions = self._client.sessions
 
     async def _start(self) -> None:
         self._client = _Client(
@@ -167,6 +170,7 @@ class _Client(Client):
         self.links: asyncio.Queue[Link] = asyncio.Queue()
         self.all: list[Link] = []
         self.control: Link | None = None
+        self.sessions = 0
 
     async def open_and_reset(self) -> None:
         """Open another connection, and break it as soon as it is there; one that does not come is waited for no longer."""
@@ -189,6 +193,7 @@ class _Client(Client):
         # One that has ended may still have something to send, which nobody takes.
         self.all.append(link)
         if connection_id == CONTROL:
+            self.sessions += 1
             self.control = link
             super()._identified(connection_id, link, rest)
             return

@@ -89,5 +89,6 @@ def test_a_fault_costs_nothing_but_what_it_hits(np: Runner, fault: Fault, setup:
         if not fault.cuts and not {"server", "client"} & may_look_ended(fault, setup):
             assert scene.cut_at_target() == 0
         assert fault.repeats or scene.twice == 0
+        assert not fault.told or np.matches(fault.told), "no log says what happened"
         if fault.harmless:
             assert set(outcomes) == {Outcome.WHOLE}
