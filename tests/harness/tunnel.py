@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 KEY = "s3cret-of-the-tests"
 
-QUICK: Mapping[str, str] = {"NP_SERVICE_COOLDOWN": "100ms", "NP_REPORT_INTERVAL": "1s"}
-"""The environment of every nodepass of these tests, so that none waits for seconds."""
+QUICK: Mapping[str, str] = {"NP_SERVICE_COOLDOWN": "100ms", "NP_REPORT_INTERVAL": "500ms"}
+"""The environment of every nodepass of these tests, so that none waits for seconds. Most wait for some CHECK_POINT line."""
 
 
 @dataclass(frozen=True)
