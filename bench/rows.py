@@ -14,7 +14,7 @@ from bench.loads.handshakes import GatedConnections, Handshakes
 from bench.loads.requests import BesideBulk, OneConnection, Requests
 from bench.loads.starts import FirstByte, Instances, Version
 from bench.model import Cast, Flow, Row, Setup
-from nodepass.config import PoolTransport
+from nodepass.config import PoolTransport, TlsMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,16 +23,19 @@ if TYPE_CHECKING:
     from bench.ports import PortMaker
 
 TCP: Final = Setup()
-TCP_TLS: Final = Setup(tls=True)
-QUIC: Final = Setup(PoolTransport.QUIC, tls=True)
+TCP_TLS: Final = Setup(tls=TlsMode.SELF_SIGNED)
+TCP_FILES: Final = Setup(tls=TlsMode.FILES)
+QUIC: Final = Setup(PoolTransport.QUIC, TlsMode.SELF_SIGNED)
 WEBSOCKET: Final = Setup(PoolTransport.WEBSOCKET)
-WEBSOCKET_TLS: Final = Setup(PoolTransport.WEBSOCKET, tls=True)
-HTTP2: Final = Setup(PoolTransport.HTTP2, tls=True)
+WEBSOCKET_TLS: Final = Setup(PoolTransport.WEBSOCKET, TlsMode.SELF_SIGNED)
+HTTP2: Final = Setup(PoolTransport.HTTP2, TlsMode.SELF_SIGNED)
 SINGLE: Final = Setup(single=True)
-SINGLE_TLS: Final = Setup(single=True, tls=True)
+SINGLE_TLS: Final = Setup(tls=TlsMode.SELF_SIGNED, single=True)
 
 TUNNELS: Final = (TCP, TCP_TLS, QUIC, WEBSOCKET, WEBSOCKET_TLS, HTTP2)
-UDP: Final = (*TUNNELS, replace(TCP, flow=Flow.FORWARD), SINGLE)
+FORWARD: Final = tuple(replace(setup, flow=Flow.FORWARD) for setup in TUNNELS)
+WITH_FILES: Final = tuple(replace(setup, tls=TlsMode.FILES) for setup in (QUIC, WEBSOCKET, HTTP2))
+"""What `TCP_FILES` is for the other transports."""
 
 MANY: Final = 64
 """Connections of the rows of requests."""
@@ -84,7 +87,7 @@ def chosen(rows: Sequence[Row], patterns: Sequence[str], *, quick: bool) -> list
 
 def _kept_rows() -> Iterator[Row]:
     """Rows that can follow each other on the same processes."""
-    for setup in TUNNELS:
+    for setup in (*TUNNELS, TCP_FILES, *FORWARD, SINGLE):
         yield from _rows(
             setup,
             {
@@ -98,41 +101,30 @@ def _kept_rows() -> Iterator[Row]:
                 "new-connections": NewConnections(PARALLEL),
             },
         )
-    for setup in TUNNELS:
-        yield from _rows(
-            replace(setup, flow=Flow.FORWARD),
-            {
-                "bulk-down-1": Bulk(1),
-                "bulk-up-1": Bulk(1, up=True),
-                "requests-64": Requests(MANY),
-                "new-connections": NewConnections(PARALLEL),
-            },
-        )
+    for setup in WITH_FILES:
+        # The certificate is looked at when a connection of the pool is opened. What follows is as without.
+        loads = {"bulk-down-1": Bulk(1), "requests-64": Requests(MANY), "new-connections": NewConnections(PARALLEL)}
+        yield from _rows(setup, loads)
     yield from _rows(
-        SINGLE,
+        SINGLE_TLS,
         {
-            "bulk-down-1": Bulk(1),
-            "bulk-down-8": Bulk(8),
-            "bulk-up-1": Bulk(1, up=True),
+            "downloads-1": Downloads(),
             "requests-64": Requests(MANY),
             "one-connection": OneConnection(),
             "beside-bulk": BesideBulk(),
-            "new-connections": NewConnections(PARALLEL),
         },
     )
-    yield from _rows(
-        SINGLE_TLS,
-        {"downloads-1": Downloads(), "requests-64": Requests(MANY), "one-connection": OneConnection()},
-    )
-    for setup in UDP:
+    for setup in (*TUNNELS, TCP_FILES, *FORWARD, SINGLE):
         yield from _rows(replace(setup, udp=True), {"udp-200": Datagrams(200), "udp-1400": Datagrams(1400)})
 
 
 def _fresh_rows(makes: PortMaker) -> Iterator[Row]:
     """Rows that start their own processes for each run."""
-    for setup in (*TUNNELS, SINGLE):
+    for setup in (*TUNNELS, TCP_FILES, *FORWARD, SINGLE):
         yield from _rows(setup, {"first-byte": FirstByte(), "idle-2000": IdleUsers(2000)})
-    for setup in (TCP, TCP_TLS, SINGLE):
+    for setup in (*WITH_FILES, SINGLE_TLS):
+        yield from _rows(setup, {"first-byte": FirstByte()})
+    for setup in (TCP, TCP_TLS, replace(TCP, flow=Flow.FORWARD), SINGLE):
         yield from _rows(setup, {"idle-10000": IdleUsers(10000)})
     yield Row("version", SINGLE, Version())
     for number in (1, 10, 100):

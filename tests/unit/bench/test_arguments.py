@@ -87,9 +87,23 @@ def test_a_pattern_finds_rows_beyond_the_quick_ones() -> None:
     assert names("bulk-up-8/http2", quick=True) == ["bulk-up-8/http2"]
 
 
-def test_every_transport_tls_mode_and_flow_has_its_bulk() -> None:
-    setups = {row.setup for row in all_rows(PortMaker()) if row.name.startswith("bulk-down-1/")}
-    assert {(str(setup)) for setup in setups} == {
-        *("tcp", "tcp+tls", "quic", "websocket", "websocket+tls", "http2", "single"),
-        *("tcp-forward", "tcp+tls-forward", "quic-forward", "websocket-forward", "websocket+tls-forward", "http2-forward"),
-    }
+TUNNELS = {"tcp", "tcp+tls", "quic", "websocket", "websocket+tls", "http2"}
+FORWARD = {f"{name}-forward" for name in TUNNELS}
+WITH_FILES = {"quic+tls2", "websocket+tls2", "http2+tls2"}
+
+
+def setups(load: str) -> set[str]:
+    """The names of the setups under which a load is measured."""
+    return {name.removeprefix(f"{load}/") for name in names() if name.startswith(f"{load}/")}
+
+
+@pytest.mark.parametrize(
+    "load", ["bulk-down-8", "bulk-up-1", "bulk-up-8", "one-connection", "idle-2000", "udp-200", "udp-1400", "beside-bulk"]
+)
+def test_both_flows_have_the_same_rows(load: str) -> None:
+    assert setups(load) - {"single+tls"} == {*TUNNELS, *FORWARD, "tcp+tls2", "single"}
+
+
+@pytest.mark.parametrize("load", ["bulk-down-1", "requests-64", "new-connections", "first-byte"])
+def test_every_transport_tls_mode_and_flow_has_its_main_rows(load: str) -> None:
+    assert setups(load) - {"single+tls"} == {*TUNNELS, *FORWARD, *WITH_FILES, "tcp+tls2", "single"}
