@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from bench import plot
 from bench.arguments import parse_arguments
 from bench.compare import comparison
-from bench.contenders import Gated, Reference, this_nodepass
+from bench.contenders import Gated, Reference, Spread, this_nodepass
 from bench.interrupts import INTERRUPTS
 from bench.model import BenchError, Cast
 from bench.ports import PortMaker
@@ -86,14 +86,14 @@ def _run(options: Options, rows: list[Row], makes: PortMaker) -> tuple[Results, 
     ours = this_nodepass()
     contenders = (ours, Reference(), *options.peers)
     extension = (Gated(OURS, ours, makes, strips=False), Gated("no-extension", ours, makes, strips=True))
+    workers = (Spread(OURS, ours, 2), Spread("workers=1", ours, 1))
+    casts = {Cast.ALL: contenders, Cast.EXTENSION: extension, Cast.WORKERS: workers}
     _raise_file_limit()
     INTERRUPTS.take()
     done: list[RowResult] = []
     interrupted = False
     with tempfile.TemporaryDirectory(prefix="nodepass-bench-") as folder:
-        runner = Runner(
-            {Cast.ALL: contenders, Cast.EXTENSION: extension}, _effort(options, len(contenders)), Path(folder), makes, _tell
-        )
+        runner = Runner(casts, _effort(options, len(contenders)), Path(folder), makes, _tell)
         try:
             with closing(runner.run(rows)) as running:
                 done.extend(running)

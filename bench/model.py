@@ -127,6 +127,8 @@ class Cast(Enum):
     ALL = "all"
     EXTENSION = "extension"
     """nodepass with the extension and without it."""
+    WORKERS = "workers"
+    """nodepass with `workers=2` and with `workers=1`."""
 
 
 class Load(ABC):

@@ -7,12 +7,13 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 from bench.loads.bulk import Bulk, Downloads
-from bench.loads.connections import NewConnections
+from bench.loads.connections import Crowd, NewConnections
 from bench.loads.crowd import Growth, IdleUsers
 from bench.loads.datagrams import Datagrams
 from bench.loads.handshakes import GatedConnections, Handshakes
 from bench.loads.requests import BesideBulk, OneConnection, Requests
 from bench.loads.starts import FirstByte, Instances, Version
+from bench.loads.workers import HelloCrowd, Hellos, Paced, ShortConnections
 from bench.model import Cast, Flow, Row, Setup
 from nodepass.config import PoolTransport, TlsMode
 
@@ -63,7 +64,7 @@ def all_rows(makes: PortMaker) -> list[Row]:
     Args:
         makes: ports for those that need more than a setup has.
     """
-    rows = [*_kept_rows(), *_fresh_rows(makes)]
+    rows = [*_kept_rows(), *_workers_rows(), *_fresh_rows(makes)]
     return [replace(row, quick=row.name in QUICK) for row in rows]
 
 
@@ -116,6 +117,25 @@ def _kept_rows() -> Iterator[Row]:
     )
     for setup in (*TUNNELS, TCP_FILES, *FORWARD, SINGLE):
         yield from _rows(replace(setup, udp=True), {"udp-200": Datagrams(200), "udp-1400": Datagrams(1400)})
+
+
+def _workers_rows() -> Iterator[Row]:
+    """Several processes beside one, where that can help, and where it cannot on few processors."""
+    loads: dict[Setup, dict[str, Load]] = {
+        SINGLE: {
+            "workers-connections": ShortConnections(MANY),
+            "workers-paced": Paced(Crowd),
+            "workers-requests": Requests(MANY),
+        },
+        SINGLE_TLS: {
+            "workers-hellos": Hellos(MANY),
+            "workers-paced": Paced(HelloCrowd),
+            "workers-requests": Requests(MANY),
+        },
+        TCP: {"workers-connections": ShortConnections(MANY), "workers-requests": Requests(MANY)},
+    }
+    for setup, of_one in loads.items():
+        yield from (replace(row, cast=Cast.WORKERS) for row in _rows(setup, of_one))
 
 
 def _fresh_rows(makes: PortMaker) -> Iterator[Row]:

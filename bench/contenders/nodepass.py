@@ -84,7 +84,10 @@ class V1(NodePass):
         super().__init__("v1", (program,))
 
     def refusal(self, setup: Setup) -> str:
-        return "v1's forwarder listens without TLS, whatever tls says" if setup.users_speak_tls else ""
+        if setup.users_speak_tls:
+            return "v1's forwarder listens without TLS, whatever tls says"
+        # Ten seconds after its start, with the error "no local certificate", whoever its client is.
+        return "v1's server gives up a tunnel with tls=2" if setup.tls is TlsMode.FILES else ""
 
 
 def this_nodepass() -> NodePass:

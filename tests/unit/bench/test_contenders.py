@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import nodepass
-from bench.contenders import V1, Frp, NodePass, Rathole, Reference
+from bench.contenders import V1, Frp, NodePass, Rathole, Reference, Spread
 from bench.contenders.certificate import make_certificate
 from bench.gate import HEADER, strip
 from bench.model import Command, Flow, Ports, Setup
@@ -106,6 +106,20 @@ def test_v1_has_no_tls_at_its_forwarder() -> None:
     peer = V1("/somewhere")
     assert "without TLS" in peer.refusal(SINGLE_TLS)
     assert peer.refusal(SINGLE) == peer.refusal(TCP_TLS) == ""
+
+
+def test_v1_gives_up_a_tunnel_with_files() -> None:
+    assert "tls=2" in V1("/somewhere").refusal(TCP_FILES)
+
+
+@pytest.mark.parametrize("setup", [TCP, SINGLE, SINGLE_TLS], ids=str)
+def test_workers_are_all_that_differs(setup: Setup, tmp_path: Path) -> None:
+    several, one = (commands(Spread("name", OURS, number), setup, tmp_path) for number in (2, 1))
+    for more, less in zip(several, one, strict=True):
+        config = nodepass.parse_url(more.argv[-1])
+        assert isinstance(config, ServerConfig | ClientConfig)
+        assert config.workers == 2
+        assert less.argv[-1] == more.argv[-1].replace("workers=2", "workers=1")
 
 
 def toml(folder: Path, name: str) -> dict[str, Any]:
