@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 class Spread(NodePass):
     """nodepass with `workers=N` at both ends.
 
-    A server of several serves no v1 clients, which it wants to be told: `strict=1`. It is, whatever N, so that N is all that
-    differs.
+    A server of several serves no v1 clients, and wants to be told so by `strict=1`. All are told, so that only N differs.
 
     Args:
         name: at the head of its column.
