@@ -11,8 +11,9 @@ from bench.loads.connections import Crowd, NewConnections
 from bench.loads.crowd import Growth, IdleUsers
 from bench.loads.datagrams import Datagrams
 from bench.loads.handshakes import GatedConnections, Handshakes
+from bench.loads.instances import Instances
 from bench.loads.requests import BesideBulk, OneConnection, Requests
-from bench.loads.starts import FirstByte, Instances, Version
+from bench.loads.starts import FirstByte, Version
 from bench.loads.workers import HelloCrowd, Hellos, Paced, ShortConnections
 from bench.model import Cast, Flow, Row, Setup
 from nodepass.config import PoolTransport, TlsMode

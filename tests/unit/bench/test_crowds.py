@@ -1,11 +1,13 @@
-"""Crowds of users: who come evenly, and who say hello only."""
+"""Crowds of users: who come evenly, who say hello only, who come to many instances and stay."""
 
 from __future__ import annotations
 
+import http.server
+import json
 import socket
 import ssl
 import threading
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +15,8 @@ import pytest
 from bench.contenders.certificate import make_certificate
 from bench.loads import connections
 from bench.loads.connections import Crowd
+from bench.loads.crowd import StandingCrowd
+from bench.loads.instances import create, prove_each
 from bench.loads.workers import HelloCrowd, client_hello
 from bench.model import HOST, BenchError
 from bench.ports import PortMaker
@@ -100,3 +104,108 @@ def test_a_hello_is_one_record() -> None:
     hello = client_hello()
     assert hello[0] == 22
     assert len(hello) == 5 + int.from_bytes(hello[3:5])
+
+
+class Echo:
+    """A port at which all that is said comes back, by way of `alter`.
+
+    Args:
+        alter: what is made of it.
+    """
+
+    def __init__(self, alter: Callable[[bytes], bytes]) -> None:
+        self.came = 0
+        self._alter = alter
+        self._listener = socket.create_server((HOST, 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._accept)
+        self._thread.start()
+
+    def close(self) -> None:
+        # Wakes who accepts.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with ExitStack() as served:
+            while True:
+                try:
+                    user, _ = self._listener.accept()
+                except OSError:
+                    return
+                self.came += 1
+                serving = threading.Thread(target=self._serve, args=(user,))
+                serving.start()
+                served.callback(serving.join)
+
+    def _serve(self, user: socket.socket) -> None:
+        # Who goes may have left something unread.
+        with user, suppress(ConnectionResetError):
+            while said := user.recv(1 << 16):
+                user.sendall(self._alter(said))
+
+
+@contextmanager
+def echoes(*alter: Callable[[bytes], bytes]) -> Iterator[list[Echo]]:
+    with ExitStack() as stack:
+        yield [stack.enter_context(closing(Echo(one))) for one in alter]
+
+
+def unchanged(said: bytes) -> bytes:
+    return said
+
+
+def test_those_who_stay_are_spread_over_all_ports() -> None:
+    with echoes(*[unchanged] * 3) as found, closing(StandingCrowd([one.port for one in found])) as crowd:
+        crowd.gather(6)
+        assert [one.came for one in found] == [2, 2, 2]
+
+
+def test_what_they_hear_is_looked_at() -> None:
+    def short(said: bytes) -> bytes:
+        return said if len(said) < 100 else said[::-1]
+
+    with echoes(unchanged, short) as found, closing(StandingCrowd([one.port for one in found])) as crowd:
+        crowd.gather(2)
+        with pytest.raises(BenchError, match="what he did not say"):
+            crowd.talk(60)
+
+
+def test_bytes_go_through_each_instance() -> None:
+    with echoes(*[unchanged] * 12) as found:
+        prove_each([one.port for one in found])
+        assert [one.came for one in found] == [1] * 12
+
+
+@pytest.mark.parametrize("alter", [lambda said: said[::-1], lambda said: bytes(len(said))])
+def test_one_instance_that_alters_them_is_found(alter: Callable[[bytes], bytes]) -> None:
+    with echoes(unchanged, alter, unchanged) as found, pytest.raises(BenchError, match="their hash is another"):
+        prove_each([one.port for one in found])
+
+
+class Master(http.server.BaseHTTPRequestHandler):
+    """The API of a master, which makes instances while they are of the mode `client`."""
+
+    def do_POST(self) -> None:
+        url = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["url"]
+        right = self.path == "/api/v1/instances" and self.headers["X-API-Key"] == "key"
+        self.send_response(201 if right and url.startswith("client://") else 400)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_request(self, code: int | str = "", size: int | str = "") -> None:
+        pass
+
+
+def test_a_master_that_makes_no_instance_is_an_error() -> None:
+    with http.server.HTTPServer((HOST, 0), Master) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            create(server.server_port, "key", ["client://one", "client://two"])
+            with pytest.raises(BenchError, match="answered 400"):
+                create(server.server_port, "key", ["client://one", "what://two"])
+        finally:
+            server.shutdown()
+            thread.join()
