@@ -122,7 +122,8 @@ def _write(options: Options, results: Results) -> None:
     if options.json:
         options.json.write_text(results.to_json(), encoding="utf-8")
     if options.plot:
-        plot.draw(results, options.plot)
+        for path in plot.draw(results, options.plot):
+            _tell(f"drawn: {path}")
 
 
 if __name__ == "__main__":
