@@ -83,6 +83,8 @@ def _run(options: Options, rows: list[Row], makes: PortMaker) -> tuple[Results, 
     extension = (Gated(OURS, ours, makes, strips=False), Gated("no-extension", ours, makes, strips=True))
     workers = (Spread(OURS, ours, 2), Spread("workers=1", ours, 1))
     casts = {Cast.ALL: contenders, Cast.EXTENSION: extension, Cast.WORKERS: workers}
+    # Not at the end: files may be edited while it runs.
+    about = facts(contenders)
     _raise_file_limit()
     INTERRUPTS.take()
     done: list[RowResult] = []
@@ -96,7 +98,7 @@ def _run(options: Options, rows: list[Row], makes: PortMaker) -> tuple[Results, 
             interrupted = True
             stop_all()
             _tell("interrupted: what follows is what was measured until now")
-    return Results(facts(contenders), done), interrupted
+    return Results(about, done), interrupted
 
 
 def _effort(options: Options, contenders: int) -> Effort:
