@@ -45,6 +45,12 @@ MANY: Final = 64
 PARALLEL: Final = 200
 """Users at once in the rows of new connections."""
 
+BELOW: Final = 0.8
+"""How many users come evenly, as a part of what one process serves."""
+
+ABOVE: Final = 1.3
+"""The same where one process cannot keep up. Two of them and the load need nearly all of two processors for it."""
+
 QUICK: Final = {
     "beside-bulk/tcp",
     *(f"{load}/tcp" for load in ("bulk-down-1", "bulk-down-8", "requests-64", "one-connection", "new-connections")),
@@ -125,12 +131,13 @@ def _workers_rows() -> Iterator[Row]:
     loads: dict[Setup, dict[str, Load]] = {
         SINGLE: {
             "workers-connections": ShortConnections(MANY),
-            "workers-paced": Paced(Crowd),
+            "workers-paced": Paced(Crowd, BELOW),
             "workers-requests": Requests(MANY),
         },
         SINGLE_TLS: {
             "workers-hellos": Hellos(MANY),
-            "workers-paced": Paced(HelloCrowd),
+            "workers-paced": Paced(HelloCrowd, BELOW),
+            "workers-overload": Paced(HelloCrowd, ABOVE),
             "workers-requests": Requests(MANY),
         },
         TCP: {"workers-connections": ShortConnections(MANY), "workers-requests": Requests(MANY)},

@@ -109,7 +109,7 @@ class Crowd:
                 if self._go_on(self._users[number]):
                     self._begin()
 
-    def pace(self, rate: float, seconds: float) -> None:
+    def pace(self, rate: float, seconds: float) -> float:
         """Let users come evenly, whether those before them have been served or not; ends when all have been, or gives up.
 
         Each one's time begins when he is due, so that a wait before the door counts as well.
@@ -117,6 +117,9 @@ class Crowd:
         Args:
             rate: users per second.
             seconds: how long they come.
+
+        Returns:
+            Seconds until the last has gone.
 
         Raises:
             BenchError: one was answered what he should not be.
@@ -135,6 +138,7 @@ class Crowd:
             for user, _ in self._epoll.poll(0):
                 self._go_on(self._users[user])
         self.failed += len(self._users)
+        return time.perf_counter() - begun
 
     def close(self) -> None:
         """Send everybody home."""

@@ -6,7 +6,8 @@ handshake less than a half; wrk and nginx have the rest. So there are loads here
 
 * users who begin a TLS handshake and go when the server has answered: it has done nearly all of its work by then, and they
   none, for all say the same, which was computed beforehand. Users have their own processors, elsewhere;
-* users who come evenly, at a rate that is well below what the slowest contender carries. They measure the waiting.
+* users who come evenly, at a rate that is below what the slowest contender carries: they measure the waiting. Or above it:
+  then some processes keep up, and some do not.
 """
 
 from __future__ import annotations
@@ -35,9 +36,6 @@ HELLOS = Figure("handshakes answered", "1/s")
 SERVED = Figure("served", "1/s")
 OFFERED = Figure("offered", "1/s", Better.NEITHER)
 MEDIAN = Figure("p50", "ms", Better.LOWER)
-
-SHARE = 0.6
-"""Of what the slowest carries at most; the rest is room, for the load as well, which is written in Python."""
 
 PARALLEL = 64
 """Users at once while the most is looked for."""
@@ -97,16 +95,18 @@ class Hellos(Load):
 
 
 class Paced(Load):
-    """Users who come evenly, at a rate that all contenders can serve: the same for all, found before the first run.
+    """Users who come evenly, at a rate that is the same for all contenders, and found before the first run.
 
     Args:
         makes: the crowd that comes to a port.
+        share: the rate, as a part of what the slowest contender carries at most; over 1 it cannot serve them all in time.
     """
 
-    figures = (SLOW, MEDIAN, SERVED, OFFERED, CPU_PER_THOUSAND_CONNECTIONS, PEAK_MEMORY)
-
-    def __init__(self, makes: Callable[[int], Crowd]) -> None:
+    def __init__(self, makes: Callable[[int], Crowd], share: float) -> None:
+        first = (SLOW, MEDIAN, SERVED) if share < 1 else (SERVED, SLOW, MEDIAN)
+        self.figures = (*first, OFFERED, CPU_PER_THOUSAND_CONNECTIONS, PEAK_MEMORY)
         self._makes = makes
+        self._share = share
         self._most: dict[str, float] = {}
 
     def verify(self, stage: Stage) -> None:
@@ -116,10 +116,10 @@ class Paced(Load):
         self._most[stage.contender.name] = len(crowd.times) / stage.seconds
 
     def measure(self, stage: Stage) -> Sample:
-        rate = SHARE * min(self._most.values())
+        rate = self._share * min(self._most.values())
         with closing(self._makes(stage.ports.users)) as crowd, Meter(stage.processes) as meter:
-            crowd.pace(rate, stage.seconds)
-        rates = {SERVED.name: len(crowd.times) / stage.seconds, OFFERED.name: rate}
+            seconds = crowd.pace(rate, stage.seconds)
+        rates = {SERVED.name: len(crowd.times) / seconds, OFFERED.name: rate}
         return _sample(crowd, meter, rates, (SLOW, 99), (MEDIAN, 50))
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from bench.arguments import parse_arguments
 from bench.contenders import V1, Frp, Rathole
+from bench.model import Cast
 from bench.ports import PortMaker
 from bench.rows import QUICK, all_rows, chosen
 
@@ -107,3 +108,11 @@ def test_both_flows_have_the_same_rows(load: str) -> None:
 @pytest.mark.parametrize("load", ["bulk-down-1", "requests-64", "new-connections", "first-byte"])
 def test_every_transport_tls_mode_and_flow_has_its_main_rows(load: str) -> None:
     assert setups(load) - {"single+tls"} == {*TUNNELS, *FORWARD, *WITH_FILES, "tcp+tls2", "single"}
+
+
+def test_several_processes_are_measured_beside_one() -> None:
+    rows = [row for row in all_rows(PortMaker()) if row.cast is Cast.WORKERS]
+    assert {row.name.partition("/")[0] for row in rows} == {
+        *("workers-connections", "workers-requests", "workers-hellos", "workers-paced", "workers-overload")
+    }
+    assert all(row.name.startswith("workers-") for row in rows)

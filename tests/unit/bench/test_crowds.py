@@ -17,9 +17,13 @@ from bench.loads import connections
 from bench.loads.connections import Crowd
 from bench.loads.crowd import StandingCrowd
 from bench.loads.instances import create, prove_each
-from bench.loads.workers import HelloCrowd, client_hello
-from bench.model import HOST, BenchError
+from bench.loads.workers import HelloCrowd, Paced, client_hello
+from bench.model import HOST, BenchError, Ports, Target
 from bench.ports import PortMaker
+from bench.rows import SINGLE
+from bench.stage import Stage
+from bench.targets import Targets
+from tests.unit.bench.test_runner import Fake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -98,6 +102,28 @@ def test_a_hello_is_answered_by_a_tls_server(tmp_path: Path) -> None:
 def test_an_alert_is_no_answer(answer: bytes) -> None:
     with served(lambda _: answer) as port, closing(HelloCrowd(port)) as crowd, pytest.raises(BenchError):
         crowd.pace(500, 0.02)
+
+
+def test_an_even_rate_is_the_same_for_all(tmp_path: Path) -> None:
+    makes = PortMaker()
+    with Targets(makes.next(), tmp_path) as targets:
+        targets.need(Target.ECHO)
+        # Users come to the target itself.
+        ports = Ports(targets.port, makes.next(), targets.port)
+        one, other = (Stage(Fake(name), SINGLE, ports, targets, tmp_path, 1) for name in ("one", "other"))
+        load = Paced(Crowd, 0.2)
+        for stage in (one, other):
+            load.verify(stage)
+        found = [load.measure(stage).values for stage in (one, other)]
+    assert found[0]["offered"] == found[1]["offered"] > 0
+    for values in found:
+        assert set(values) == {figure.name for figure in load.figures}
+        assert 0 < values["p50"] <= values["p99"]
+
+
+def test_the_main_figure_is_what_the_rate_is_for() -> None:
+    assert Paced(Crowd, 0.8).figures[0].name == "p99"
+    assert Paced(Crowd, 1.3).figures[0].name == "served"
 
 
 def test_a_hello_is_one_record() -> None:
