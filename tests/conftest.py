@@ -5,12 +5,17 @@ from __future__ import annotations
 import resource
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from tests.harness.debug_loops import LOOPS, DebugLoops
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# How long one example takes says something about the machine, not about what is tested.
+hypothesis.settings.register_profile("nodepass", deadline=None)
+hypothesis.settings.load_profile("nodepass")
 
 WATCHING = pytest.StashKey[DebugLoops]()
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tests.adversity.content import SMALL
-from tests.adversity.loops import LoopThread
+from tests.adversity.loops import TURNS, LoopThread
 from tests.harness import free_port
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class Chaos:
         self._pairs: set[_Pair] = set()
         self._dead: set[_Pair] = set()
         self._silent = False
+        self._closed = False
         self._never = asyncio.Event()
         """Held here, because what nobody holds is collected with all who wait for it."""
         self._going: asyncio.Event | None = None
@@ -113,6 +114,10 @@ class Chaos:
 
     async def _close(self) -> None:
         self._server.close()
+        self._closed = True
+        # Those that have been accepted come in the next turns.
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
         await self._reset(self._pairs | self._dead)
 
     async def _set_going(self, *, on: bool) -> None:
@@ -136,7 +141,7 @@ class Chaos:
             pair.reset()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.troubles.lose:
+        if self.troubles.lose or self._closed:
             self.lost += 1
             _reset(writer)
             return

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from nodepass.config import PoolTransport
 from tests.adversity.chaos import CLEAR, TcpTroubles
 from tests.adversity.scene import COOLDOWN, HANDSHAKE_TIMEOUT, NOTICED
+from tests.adversity.table import is_long
 from tests.harness import Troubles
 
 if TYPE_CHECKING:
@@ -24,11 +25,19 @@ if TYPE_CHECKING:
 
     from tests.adversity.chaos import Chaos
     from tests.adversity.scene import Scene
-    from tests.harness import Process
+    from tests.harness import Process, UdpWay
 
 NOT_NOTICED: Final = NOTICED / 3
 LONG_SILENCE: Final = NOTICED + 2 * COOLDOWN
 """Both sides have given up and tried again."""
+
+WITHIN: Final = COOLDOWN + 1.0 + (0.0 if is_long() else 4.0)
+"""Seconds from the end of a fault until users are served again. The short form allows for all that runs beside it."""
+
+DEAD: Final = "ERROR +(Client|Server) error: .*(broke|peer closed|nothing was heard)"
+NO_TARGET: Final = r"ERROR +No target for the user at [\d.:]+: cannot connect"
+IN_USE: Final = "ERROR .*cannot listen on TCP .*in use"
+"""Words for an operator."""
 
 RESETS_BETWEEN: Final = "resets at middle"
 
@@ -50,6 +59,7 @@ class Fault:
         killed: processes whose connections the system ends for them, which nobody can tell from a proper end.
         cuts: whether a relay ends by its idle time, which looks like a proper end.
         query: parameters of both ends' URLs.
+        told: what some end's log says of it: a pattern. Nothing, where nobody is there to tell, or nobody need notice.
     """
 
     name: str
@@ -61,6 +71,7 @@ class Fault:
     killed: Sequence[str] = ()
     cuts: bool = False
     query: str = "log=info"
+    told: str = ""
 
     def __str__(self) -> str:
         return self.name.replace(" ", "-")
@@ -131,10 +142,14 @@ def absent_target(scene: Scene) -> None:
 
 def trouble(scene: Scene, where: str, troubles: TcpTroubles) -> None:
     """Troubles on one of the ways, for a while."""
-    way = way_of(scene, where)
+    way, datagrams = way_of(scene, where), udp_way_of(scene, where)
     way.troubles = troubles
+    if datagrams is not None:
+        datagrams.troubles = Troubles(delay=troubles.delay)
     last(WHILE)
     way.troubles = CLEAR
+    if datagrams is not None:
+        datagrams.troubles = Troubles()
 
 
 def reset(scene: Scene, where: str) -> None:
@@ -146,31 +161,46 @@ def reset(scene: Scene, where: str) -> None:
 
 def silence(scene: Scene, where: str, seconds: float) -> None:
     """A way swallows everything, and closes nothing; users and targets give up what they had on it."""
+    datagrams = udp_way_of(scene, where)
     way_of(scene, where).fall_silent()
-    if where == "middle" and scene.middle_udp is not None:
-        scene.middle_udp.silent = True
+    if datagrams is not None:
+        datagrams.silent = True
     last(seconds)
     if where != "middle":
         # Who waits at the far side of it is not ours to tell.
         way_of(scene, where).give_up(near=where == "near")
     way_of(scene, where).speak()
-    if scene.middle_udp is not None:
-        scene.middle_udp.silent = False
+    if datagrams is not None:
+        datagrams.silent = False
 
 
 def hold(scene: Scene, where: str) -> None:
     """A way stands still, and goes on where it was, before anybody gives it up."""
+    datagrams = udp_way_of(scene, where)
     way_of(scene, where).hold()
+    if datagrams is not None:
+        datagrams.held = True
     last(NOT_NOTICED)
+    if datagrams is not None:
+        datagrams.held = False
     way_of(scene, where).go_on()
 
 
-def spoil_datagrams(scene: Scene, troubles: Troubles) -> None:
-    """Datagrams of QUIC are lost, repeated and swapped."""
-    assert scene.middle_udp is not None
-    scene.middle_udp.troubles = troubles
+def spoil_datagrams(scene: Scene, where: str, troubles: Troubles) -> None:
+    """Datagrams, users' or those of QUIC, are lost, repeated and swapped."""
+    datagrams = udp_way_of(scene, where)
+    assert datagrams is not None
+    datagrams.troubles = troubles
     last(2 * WHILE)
-    scene.middle_udp.troubles = Troubles()
+    datagrams.troubles = Troubles()
+
+
+def move(scene: Scene) -> None:
+    """The client's port is another one all of a sudden, three times, as behind a NAT that forgets."""
+    assert scene.middle_udp is not None
+    for _ in range(3):
+        scene.middle_udp.move()
+        last(WHILE / 2)
 
 
 def way_of(scene: Scene, where: str) -> Chaos:
@@ -178,21 +208,39 @@ def way_of(scene: Scene, where: str) -> Chaos:
     return {"near": scene.near, "middle": scene.middle, "far": scene.far}[where]
 
 
+def udp_way_of(scene: Scene, where: str) -> UdpWay | None:
+    """The same for datagrams; between the two ends there is one where QUIC goes."""
+    return {"near": scene.near_udp, "middle": scene.middle_udp, "far": scene.far_udp}[where]
+
+
 PROCESSES: Final = ("server", "client", "target")
 ORDERS: Final = [order for size in (2, 3) for order in itertools.permutations(PROCESSES, size)]
 WAYS: Final = ("near", "middle", "far")
 
 FAULTS: Final = (
-    *(Fault(f"kill -9 {name}", partial(kill, names=(name,)), killed=(name,)) for name in PROCESSES),
+    *(
+        Fault(
+            f"kill -9 {name}",
+            partial(kill, names=(name,)),
+            killed=(name,),
+            told=NO_TARGET if name == "target" else DEAD,
+        )
+        for name in PROCESSES
+    ),
     *(Fault(f"kill -9, back as {', '.join(order)}", partial(kill, names=order), killed=order) for order in ORDERS),
     *(Fault(f"SIGSTOP {name}, short", partial(freeze, name=name, seconds=NOT_NOTICED)) for name in PROCESSES),
     # A handshake that began meanwhile has to be given up.
     *(
-        Fault(f"SIGSTOP {name}, long", partial(freeze, name=name, seconds=LONG_SILENCE), HANDSHAKE_TIMEOUT)
+        Fault(
+            f"SIGSTOP {name}, long",
+            partial(freeze, name=name, seconds=LONG_SILENCE),
+            HANDSHAKE_TIMEOUT,
+            told="" if name == "target" else DEAD,
+        )
         for name in PROCESSES
     ),
-    Fault("tunnel port taken", take_port, killed=("server",)),
-    Fault("target absent", absent_target, target=False),
+    Fault("tunnel port taken", take_port, killed=("server",), told=IN_USE),
+    Fault("target absent", absent_target, target=False, told=NO_TARGET),
     *(
         Fault(f"{what} at {where}", partial(trouble, where=where, troubles=troubles), harmless=harmless)
         for where in WAYS
@@ -204,7 +252,7 @@ FAULTS: Final = (
     ),
     *(Fault(f"resets at {where}", partial(reset, where=where)) for where in WAYS),
     # What was dialled into the silence has to be given up, and so has a handshake.
-    Fault("black hole at middle", partial(silence, where="middle", seconds=LONG_SILENCE), HANDSHAKE_TIMEOUT),
+    Fault("black hole at middle", partial(silence, where="middle", seconds=LONG_SILENCE), HANDSHAKE_TIMEOUT, told=DEAD),
     # Nobody can tell these from people who are silent; `read` says how long they may be.
     *(
         Fault(
@@ -216,10 +264,14 @@ FAULTS: Final = (
         for where in ("near", "far")
     ),
     *(Fault(f"standstill at {where}", partial(hold, where=where), harmless=True) for where in WAYS),
-    Fault(
-        "datagrams lost, repeated, swapped",
-        partial(spoil_datagrams, troubles=Troubles(0.05, 0.05, 0.1)),
-        harmless=True,
-        udp_only=True,
+    *(
+        Fault(
+            f"datagrams lost, repeated, swapped at {where}",
+            partial(spoil_datagrams, where=where, troubles=Troubles(0.05, 0.05, 0.1)),
+            harmless=True,
+            udp_only=where == "middle",
+        )
+        for where in WAYS
     ),
+    Fault("a NAT forgets", move, harmless=True, udp_only=True),
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
 from nodepass.config import Tunables
@@ -18,6 +19,7 @@ from tests.adversity.loops import LoopThread
 from tests.harness import KEY
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from nodepass.protocol.conn_id import ConnectionId
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 MEGABYTE: Final = 1 << 20
 PIECE: Final = 1 << 16
+OPENING: Final = 0.5
+"""Seconds that it waits for a connection."""
 
 
 def _stream(number: int, said: bytes) -> bytes:
@@ -67,6 +71,8 @@ FRAMES: Final = (
 LINES: Final = (b"A" * MEGABYTE, b"\n" * 10_000, b"not sealed\n" * 10_000, b"[" * 100_000 + b"\n", bytes(MEGABYTE))
 """What stands on the control channel."""
 
+ENDLESS_LINE: Final = b"A" * (100 * MEGABYTE)
+
 
 class Insider:
     """A context manager.
@@ -74,20 +80,27 @@ class Insider:
     Args:
         port: of the tunnel.
         users: a port for its own users.
-        words: what its connections say, one after another.
-        lines: what it says on the control channel at the end, again and again, in pieces, until so many bytes are said.
-        total: those bytes.
+        words: what its connections say, one after another; or what is done to them.
+        resets: how many connections it opens to break them at once.
+        lines: what it says on the control channel at the end, in pieces, one after another.
     """
 
     def __init__(
-        self, port: int, users: int, words: tuple[bytes, ...], lines: tuple[bytes, ...] = (), total: int = 0
+        self,
+        port: int,
+        users: int,
+        words: Sequence[bytes | Callable[[Link], None]],
+        resets: int = 0,
+        lines: Sequence[bytes] = (),
     ) -> None:
         self._url = f"client://{KEY}@127.0.0.1:{port}/127.0.0.1:{users}?mode=2&min=4&log=none"
         self._words = words
+        self._resets = resets
         self._lines = lines
-        self._total = total
         self._thread = LoopThread()
         self._client: _Client
+        self.sessions = 0
+        """How many it has begun."""
         self.said = 0
         """How many of its words have been said."""
 
@@ -101,8 +114,9 @@ class Insider:
         self._thread.__exit__(kind, error, trace)
 
     def say_all(self, timeout: float) -> None:
-        """Say all words, each on a connection of its own, and then the lines."""
+        """Say all words, each on a connection of its own, open and break others, and then say the lines."""
         self._thread.run(self._say_all(), timeout)
+        self.sessions = self._client.sessions
 
     async def _start(self) -> None:
         self._client = _Client(
@@ -119,10 +133,14 @@ class Insider:
     async def _say_all(self) -> None:
         for words in self._words:
             link = await self._client.links.get()
-            await _say(link, words)
+            if isinstance(words, bytes):
+                await _say(link, words)
+            else:
+                words(link)
             self.said += 1
-        for number in range(self._total // MEGABYTE):
-            line = self._lines[number % len(self._lines)]
+        for _ in range(self._resets):
+            await self._client.open_and_reset()
+        for line in self._lines:
             while self._client.control is None or self._client.control.gone:
                 await self._client.connected()
                 await asyncio.sleep(0.05)
@@ -152,11 +170,30 @@ class _Client(Client):
         self.links: asyncio.Queue[Link] = asyncio.Queue()
         self.all: list[Link] = []
         self.control: Link | None = None
+        self.sessions = 0
+
+    async def open_and_reset(self) -> None:
+        """Open another connection, and break it as soon as it is there; one that does not come is waited for no longer."""
+        opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def done(link: Link | None) -> None:
+            if link is not None:
+                link.write(bytes(10))
+                link.abort()
+            if not opened.done():
+                opened.set_result(None)
+
+        if self._dialer is not None:
+            self._dialer.open(done, lambda _: done(None))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(OPENING):
+                    await opened
 
     def _identified(self, connection_id: ConnectionId, link: Link, rest: bytes) -> None:
         # One that has ended may still have something to send, which nobody takes.
         self.all.append(link)
         if connection_id == CONTROL:
+            self.sessions += 1
             self.control = link
             super()._identified(connection_id, link, rest)
             return

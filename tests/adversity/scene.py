@@ -2,8 +2,8 @@
 
 ::
 
-    Traffic -> near -> ingress == middle == egress -> far -> target
-    Datagrams -----------^        (UDP too)          (UDP too)
+    Traffic, Datagrams -> near -> ingress == middle == egress -> far -> target
+                        (UDP too)          (UDP too)         (UDP too)
 
 Everything but the users is a process, which can be killed, stopped and started again.
 """
@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from nodepass.config import PoolTransport
@@ -24,10 +26,11 @@ from tests.adversity.chaos import Chaos
 from tests.adversity.datagrams import Datagrams
 from tests.adversity.target import LISTENING
 from tests.adversity.traffic import Traffic
-from tests.harness import KEY, Process, Runner, UdpWay, free_port
+from tests.harness import KEY, Authority, Census, Process, Runner, UdpWay, free_port
 from tests.harness.process import SOURCE
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
@@ -49,6 +52,9 @@ ENV: Final = {
 FLUCTUATION: Final = 6
 """Descriptors that come and go: a pool's."""
 
+NONE_LEFT: Final = ("relay.", "tunnel.session.", "tunnel.control.", "tunnel.upstream.", "tasks")
+"""Beginnings of the names of what there is no more of than before there were users, when these are gone (`Census`)."""
+
 PATIENCE: Final = LINGER + 3
 """Seconds until all that ended is gone: a link that broke is given so long to have its last bytes read."""
 
@@ -57,6 +63,9 @@ GIVEN_UP: Final = 2 * LINGER + 5
 
 PATIENT: Final = {"NP_REPORT_INTERVAL": "2s", "NP_POOL_GET_TIMEOUT": "10s"}
 """Variables where the test itself keeps the machine so busy that an end may seem dead."""
+
+FROM_FILES: Final = 2
+"""The tls mode in which the server's certificate is an authority's, and the client verifies it."""
 
 MOST_LINES: Final = 60
 """That a process at `log=info` may write about one fault, CHECK_POINTs aside."""
@@ -157,12 +166,24 @@ class Scene:
         users = f"127.0.0.1:{self.users_port}"
         to = ",".join(f"{name}:{self.target_port if direct else self.far.port}" for name in names.targets)
         dialled = self.port if direct else self.middle.port
+        self.near_udp = UdpWay(self.users_port, self.near.port)
+        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="nodepass-scene-")))
+        self._census = Census(folder)
+        self._env.update(self._census.env)
+        self._client_env.update(self._census.env)
         reverse = setup.flow == "reverse"
         at_server, at_client = (users, to) if reverse else (to, users)
         kind = f"type={setup.transport}&tls={setup.tls}&mode={1 if reverse else 2}&pool={setup.pool}"
+        client_kind = f"mode=2&min=4&pool={setup.pool}"
+        if setup.tls == FROM_FILES:
+            authority = Authority(folder)
+            crt, key = authority.issue("server", "localhost")
+            kind += f"&crt={crt}&key={key}"
+            client_kind += "&sni=localhost"
+            self._client_env["SSL_CERT_FILE"] = str(authority.path)
         self._urls = (
             f"server://{KEY}@127.0.0.1:{self.port}/{at_server}?{query}&{kind}",
-            f"client://{KEY}@{names.server}:{dialled}/{at_client}?{query}&mode=2&min=4&pool={setup.pool}",
+            f"client://{KEY}@{names.server}:{dialled}/{at_client}?{query}&{client_kind}",
         )
         self.server: NodePass
         self.client: NodePass
@@ -170,6 +191,8 @@ class Scene:
         self.datagrams: Datagrams
         self.warm: dict[str, int] = {}
         """Descriptors of each process once it was warm."""
+        self._counted: dict[str, Counter[str]] = {}
+        """And what it had in memory."""
         self.twice = 0
         """Connections whose beginning was heard on two of the target's."""
         self.idle: dict[str, int] = {}
@@ -177,7 +200,7 @@ class Scene:
 
     def __enter__(self) -> Self:
         enter = self._stack.enter_context
-        for way in (self.near, self.middle, self.far, self.far_udp):
+        for way in (self.near, self.middle, self.far, self.near_udp, self.far_udp):
             enter(way)
         if self.middle_udp is not None:
             enter(self.middle_udp)
@@ -188,9 +211,10 @@ class Scene:
         self.start_client()
         self.client.ready()
         self.server.ready()
-        self.warm = {"server": self.server.descriptors(), "client": self.client.descriptors()}
+        self.warm = {each.name: each.descriptors() for each in self.ends}
+        self._counted = {each.name: self._census.take(each.pid) for each in self.ends if each.forked}
         self.traffic = enter(Traffic(self.near.port))
-        self.datagrams = enter(Datagrams(self.users_port))
+        self.datagrams = enter(Datagrams(self.near.port))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -225,27 +249,39 @@ class Scene:
         """Nobody comes any more, and all there were are over at both sides: asserts everything that must hold then."""
         self.twice = settle(self.traffic, self.datagrams, self.targets, timeout, NOTICED + 2)
         none = r"TCPS=0\|UDPS=0\|"
-        self.idle = {each.name: int(each.checkpoint(GIVEN_UP, having=none)["POOL"]) for each in (self.server, self.client)}
+        self.idle = {each.name: int(each.checkpoint(GIVEN_UP, having=none)["POOL"]) for each in self.ends}
         self._assert_nothing_is_left()
 
     def _assert_nothing_is_left(self) -> None:
-        for process in (self.server, self.client):
+        for process in self.ends:
             end = time.monotonic() + PATIENCE
-            while (now := self._held(process)) > self.warm[process.name] + FLUCTUATION and time.monotonic() < end:
+            while (left := self._left(process)) and time.monotonic() < end:
                 # What is closed now is gone a moment later, and nothing tells of it.
                 self.idle[process.name] = int(process.checkpoint()["POOL"])
-            then = self.warm[process.name]
-            assert now <= then + FLUCTUATION, f"{process.name} has {now} descriptors, and had {then}"
+            assert not left, f"{process.name} has more than before there were users: {left}"
             lines = [line for line in process.lines if "CHECK_POINT" not in line]
             assert len(lines) <= MOST_LINES, f"{process.name} wrote {len(lines)} lines"
 
-    def _held(self, process: NodePass) -> int:
-        """Its descriptors. Where each user has a connection of its own, a pool that was busy is larger for a while."""
-        return process.descriptors() - (self.idle[process.name] if self.setup.pool == "single" else 0)
+    def _left(self, process: NodePass) -> dict[str, int]:
+        """What it has more of than when it was warm. A pool that was busy is larger for a while."""
+        spare = FLUCTUATION + self.idle[process.name]
+        left = {}
+        alone = self.idle[process.name] if self.setup.pool == "single" else 0
+        if (more := process.descriptors() - alone - self.warm[process.name]) > FLUCTUATION:
+            left["descriptors"] = more
+        if process.forked:
+            more_of = self._census.take(process.pid) - self._counted[process.name]
+            left.update({name: count for name, count in more_of.items() if count > spare or name.startswith(NONE_LEFT)})
+        return left
 
     def cut_at_target(self) -> int:
         """How many connections ended early at the target as if properly."""
         return cut_at(self.targets)
+
+    @property
+    def ends(self) -> tuple[NodePass, NodePass]:
+        """Both ends of the tunnel."""
+        return self.server, self.client
 
     @property
     def ingress(self) -> str:

@@ -7,9 +7,10 @@ counted of a stretch without restarts is what was sent in it, and an end that ra
 
 from __future__ import annotations
 
+import io
 import itertools
 import time
-from contextlib import closing
+from contextlib import closing, redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -46,16 +47,17 @@ class Size:
 
     Args:
         memory: bytes.
-        descriptors: files and sockets.
+        descriptors: files and sockets, but for those of idle connections where each user has one: that pool follows demand.
     """
 
     memory: int
     descriptors: int
 
     @classmethod
-    def of(cls, process: NodePass) -> Size:
+    def of(cls, process: NodePass, setup: Setup) -> Size:
         """That of one."""
-        return cls(process.rss(), process.descriptors())
+        idle = int(process.checkpoint()["POOL"]) if setup.pool == "single" else 0
+        return cls(process.rss(), process.descriptors() - idle)
 
 
 def soak(seconds: float, every: float) -> list[str]:
@@ -64,10 +66,12 @@ def soak(seconds: float, every: float) -> list[str]:
     for setup in SETUPS:
         for restarted in ((), PROCESSES):
             part = seconds / len(SETUPS) / 2
+            logs = io.StringIO()
             try:
-                with closing(Runner()) as runner:
+                with redirect_stdout(logs), closing(Runner()) as runner:
                     one_tunnel(runner, setup, part, every, restarted)
             except AssertionError as error:
+                print(logs.getvalue())
                 found.append(f"{setup} {'with' if restarted else 'without'} restarts: {error!r}")
     return found
 
@@ -90,7 +94,7 @@ def one_tunnel(runner: Runner, setup: Setup, seconds: float, every: float, resta
                 assert worst < WITHIN, f"back after {worst:.2f} s only"
         else:
             time.sleep(min(WARM_UP, seconds / 2))
-            before = [Size.of(process) for process in (scene.server, scene.client)]
+            before = [Size.of(process, setup) for process in scene.ends]
             time.sleep(max(0.0, end - time.monotonic()))
             assert_no_growth(scene, before)
         scene.settle(NOTICED + 10)
@@ -106,8 +110,8 @@ def one_tunnel(runner: Runner, setup: Setup, seconds: float, every: float, resta
 
 def assert_no_growth(scene: Scene, before: list[Size]) -> None:
     """Both ends are about as large as they were."""
-    for process, then in zip((scene.server, scene.client), before, strict=True):
-        now = Size.of(process)
+    for process, then in zip(scene.ends, before, strict=True):
+        now = Size.of(process, scene.setup)
         assert now.memory - then.memory < GROWTH, f"{process.name} has grown from {then} to {now}"
         assert now.descriptors <= then.descriptors + SPARE, f"{process.name} has grown from {then} to {now}"
 

@@ -194,6 +194,19 @@ def quic_nonsense(door: Door) -> None:
                 time.sleep(0.002)
 
 
+def datagrams_of_many(door: Door) -> None:
+    """Hundreds of users of UDP who say nonsense of all lengths, and do not wait for an answer."""
+    dice = random.Random(3)
+    with ExitStack() as stack:
+        crowd = [stack.enter_context(udp_socket(door.port, source=door.source)) for _ in range(door.many // 5)]
+        for length in (0, 1, 1400, 60_000):
+            for number, sock in enumerate(crowd):
+                with suppress(OSError):
+                    sock.send(dice.randbytes(length))
+                if not number % 50:
+                    time.sleep(0.002)
+
+
 def false_proxy_headers(door: Door) -> None:
     """PROXY headers that are too long, lie about their length, or never end."""
     signature = b"\r\n\r\n\0\r\nQUIT\n"
@@ -208,12 +221,13 @@ def false_proxy_headers(door: Door) -> None:
         for _ in range(5):
             door.say(header)
     with ExitStack() as stack:
-        for _ in range(door.many // 5):
+        for _ in range(door.many):
             with suppress(OSError):
                 stack.enter_context(connect(door.port, source=door.source, timeout=PATIENCE)).sendall(b"PROXY TC")
 
 
 PLAIN: Final[tuple[Callable[[Door], None], ...]] = (random_bytes, half_handshakes, half_tls, huge_headers, endless_line)
-HTTP2: Final[tuple[Callable[[Door], None], ...]] = (random_bytes, http2_rapid_reset, http2_floods)
-WEBSOCKET: Final[tuple[Callable[[Door], None], ...]] = (random_bytes, false_websocket_frames)
-USERS: Final[tuple[Callable[[Door], None], ...]] = (random_bytes, false_proxy_headers)
+HTTP2: Final[tuple[Callable[[Door], None], ...]] = (http2_rapid_reset, http2_floods)
+WEBSOCKET: Final[tuple[Callable[[Door], None], ...]] = (false_websocket_frames,)
+QUIC: Final[tuple[Callable[[Door], None], ...]] = (quic_nonsense,)
+USERS: Final[tuple[Callable[[Door], None], ...]] = (random_bytes, datagrams_of_many)

@@ -10,8 +10,8 @@ import pytest
 from nodepass.config import PoolTransport
 from nodepass.protocol.extension import HEADER
 from tests.adversity.clock import Clock
-from tests.adversity.faults import kill
-from tests.adversity.scene import COOLDOWN, NOTICED, Scene, Setup
+from tests.adversity.faults import WITHIN, kill
+from tests.adversity.scene import NOTICED, Scene, Setup
 from tests.adversity.table import Row, is_long, keep
 from tests.adversity.test_faults import SETUPS
 from tests.adversity.traffic import Outcome
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from tests.harness import Runner
 
 HOUR: Final = 3600
-WITHIN: Final = COOLDOWN + 1.0 + (0.0 if is_long() else 2.0)
 PATIENCE: Final = 10.0
 FOLLOWED: Final = r"The server's clock is ([-+]\d+) s off this machine's"
 OFF: Final = r"its time is 3[56]\d\d s off"

@@ -12,16 +12,19 @@ import pytest
 
 from nodepass.config import PoolTransport
 from tests.adversity import strangers
-from tests.adversity.insider import FRAMES, LAUNCHES, LINES, Insider
+from tests.adversity.abuse import ABUSES
+from tests.adversity.insider import ENDLESS_LINE, FRAMES, LAUNCHES, LINES, Insider
 from tests.adversity.scene import PATIENT, Scene, Setup
 from tests.adversity.strangers import Door
 from tests.adversity.table import Row, is_long, keep
 from tests.adversity.traffic import Outcome
-from tests.harness import Master, free_port
+from tests.harness import Echo, Master, connect, exchange, free_port, user_context
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from nodepass.transport.base import Link
     from tests.harness import Process, Runner
 
 MEGABYTE: Final = 1 << 20
@@ -29,18 +32,25 @@ GROWTH: Final = 48 * MEGABYTE
 """What a process may need on top: a thousand strangers with their TLS, and what the allocator keeps of that."""
 
 MANY: Final = 5000 if is_long() else 1200
+PER_HANDSHAKE: Final = 64 * 1024
+
 USERS_MEANWHILE: Final = 10
 LINES_A_SECOND: Final = 1
+
+BESIDES: Final = strangers.PLAIN if is_long() else (strangers.random_bytes,)
+"""What they say to all ports, and in the short form only to those of two kinds."""
 
 KINDS: Final = {
     Setup(PoolTransport.TCP, 0): (strangers.PLAIN, None),
     Setup(PoolTransport.TCP, 1): (strangers.PLAIN, ()),
-    Setup(PoolTransport.QUIC, 1): ((*strangers.PLAIN, strangers.quic_nonsense), None),
-    Setup(PoolTransport.WEBSOCKET, 0): (strangers.WEBSOCKET, None),
-    Setup(PoolTransport.WEBSOCKET, 1): (strangers.WEBSOCKET, ()),
-    Setup(PoolTransport.HTTP2, 1): (strangers.HTTP2, ("h2",)),
+    Setup(PoolTransport.QUIC, 1): ((*BESIDES, *strangers.QUIC), None),
+    Setup(PoolTransport.WEBSOCKET, 0): ((*BESIDES, *strangers.WEBSOCKET), None),
+    Setup(PoolTransport.WEBSOCKET, 1): ((*BESIDES, *strangers.WEBSOCKET), ()),
+    Setup(PoolTransport.HTTP2, 1): ((*BESIDES, *strangers.HTTP2), ("h2",)),
 }
 """For each kind of tunnel, what strangers say to its port, and what TLS they speak."""
+
+RESETS: Final = 2000 if is_long() else 300
 
 
 class Watch:
@@ -56,16 +66,21 @@ class Watch:
         self._lines = len(process.lines)
         self._begun = time.monotonic()
 
-    def assert_unmoved(self) -> None:
-        """It is alive, has not grown much, and has not written a line of one kind more often than once a second."""
+    def assert_unmoved(self, growth: int = GROWTH, sessions: int = 0) -> None:
+        """It is alive, has not grown much, and has not written a line of one kind more often than once a second.
+
+        Args:
+            growth: bytes that it may need.
+            sessions: how many began in between, each of which is told.
+        """
         assert self._process.is_running
         grown = self._process.rss() - self._memory
         seconds = time.monotonic() - self._begun
         kinds = kinds_of(self._process.lines[self._lines :])
         print(f"{self._process.name}: {grown / MEGABYTE:+.1f} MB in {seconds:.1f} s", *kinds.most_common(), sep="\n  ")
-        assert grown < GROWTH
+        assert grown < growth
         # The first of a kind comes at once, and the last of a second when that is over.
-        floods = {kind: count for kind, count in kinds.items() if count > seconds * LINES_A_SECOND + 2}
+        floods = {kind: count for kind, count in kinds.items() if count > seconds * LINES_A_SECOND + 2 + sessions}
         assert floods == {}
 
 
@@ -75,12 +90,12 @@ def kinds_of(lines: list[str]) -> Counter[str]:
     return Counter(re.sub(r"\[[^]]*\]|'[^']*'|[\d.]+|: .*", "#", text) for text in texts)
 
 
-def unmoved(scene: Scene, watches: list[Watch], name: str) -> None:
+def unmoved(scene: Scene, watches: list[Watch], name: str, sessions: int = 0) -> None:
     """Users of now are served, those of before were, and the processes are as they were."""
     scene.traffic.wait_for(USERS_MEANWHILE)
     scene.datagrams.first_returned()
     for watch in watches:
-        watch.assert_unmoved()
+        watch.assert_unmoved(sessions=sessions)
     scene.settle(10)
     outcomes = scene.traffic.outcomes()
     assert set(outcomes) == {Outcome.WHOLE}, [each.why for each in scene.traffic.records.values() if each.why]
@@ -115,6 +130,32 @@ def test_strangers_at_the_users_port(np: Runner, flow: str) -> None:
         unmoved(scene, watches, "strangers at the users' port")
 
 
+@pytest.mark.usefixtures("many_files")
+def test_half_a_proxy_header_of_thousands(np: Runner) -> None:
+    with Scene(np, Setup(PoolTransport.TCP, 0), f"log=info&proxyin={strangers.STRANGER}") as scene:
+        scene.warm_up()
+        watches = [Watch(scene.server), Watch(scene.client)]
+        strangers.false_proxy_headers(Door(scene.users_port, many=MANY))
+        unmoved(scene, watches, "half a PROXY header of thousands")
+
+
+@pytest.mark.usefixtures("many_files")
+def test_strangers_at_a_forwarder_that_terminates_tls(np: Runner) -> None:
+    """What they say in the clear and half of a TLS handshake are for nobody; what is whole goes to the target."""
+    with Echo() as target:
+        forwarder = np.forwarder("log=info&tls=1", to=f"127.0.0.1:{target.port}")
+        watch = Watch(forwarder.client)
+        with user_context().wrap_socket(connect(forwarder.users)) as user:
+            for attack in (strangers.random_bytes, strangers.half_tls, strangers.half_handshakes, strangers.huge_headers):
+                attack(Door(forwarder.users, None, many=MANY))
+                assert exchange(user, b"still here") == b"still here"
+            strangers.random_bytes(Door(forwarder.users, ()))
+            assert exchange(user, b"to the end") == b"to the end"
+        forwarder.client.checkpoint(having=r"TCPS=0\|")
+        # Whoever begins TLS may be a user, and has so much until the time for that is over.
+        watch.assert_unmoved(GROWTH + MANY * PER_HANDSHAKE)
+
+
 @pytest.mark.parametrize(
     ("transport", "tls", "pool"),
     [
@@ -131,11 +172,12 @@ def test_a_client_that_has_the_key_and_means_harm(np: Runner, transport: PoolTra
     with Scene(np, Setup(transport, tls, "forward", pool), env=PATIENT) as scene:
         scene.warm_up()
         watches = [Watch(scene.server), Watch(scene.client)]
-        words = FRAMES if shares else LAUNCHES
-        with Insider(scene.port, free_port(), words, LINES, 100 * MEGABYTE) as insider:
-            insider.say_all(60)
+        words: list[bytes | Callable[[Link], None]] = [*(FRAMES if shares else LAUNCHES), *ABUSES[transport]]
+        lines = (*LINES * (20 if is_long() else 4), ENDLESS_LINE)
+        with Insider(scene.port, free_port(), words, RESETS, lines) as insider:
+            insider.say_all(120)
             assert insider.said == len(words)
-        unmoved(scene, watches, "a client with the key that means harm")
+        unmoved(scene, watches, f"a client with the key that means harm, {transport.name.lower()}", insider.sessions)
 
 
 BOMBS: Final = {
@@ -149,12 +191,13 @@ NOBODY: Final = ("00000000", "../../etc", "%00", "a" * 5000, "********")
 
 
 @pytest.mark.usefixtures("many_files")
-def test_strangers_at_the_masters_api(tmp_path: Path) -> None:
-    with Master(tmp_path) as master:
+@pytest.mark.parametrize("tls", [0, 1] if is_long() else [0])
+def test_strangers_at_the_masters_api(tmp_path: Path, tls: int) -> None:
+    with Master(tmp_path, f"tls={tls}") as master:
         master.ready()
         before = master.rss()
-        door = Door(master.port, many=MANY)
-        for attack in (strangers.random_bytes, strangers.half_handshakes, strangers.huge_headers, strangers.endless_line):
+        door = Door(master.port, () if tls else None, many=MANY)
+        for attack in strangers.PLAIN:
             attack(door)
             assert master.call("GET", "/instances").status == 200
         for name, bomb in BOMBS.items():

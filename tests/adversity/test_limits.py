@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import struct
 import time
@@ -32,6 +33,14 @@ PER_STALLED: Final = 400 * 1024
 budget, and what each has at least.
 """
 
+FILLS: Final = 20
+
+FLAT: Final = 16 * MEGABYTE
+"""Bytes by which an end may still grow once nothing is taken any more, for the users who are served meanwhile."""
+
+BACKLOG: Final = 4096
+"""Connections that wait to be accepted (`nodepass.net.listen`), where the system lets as many wait."""
+
 SETUPS: Final = [
     Setup(PoolTransport.TCP, 0),
     Setup(PoolTransport.QUIC, 1),
@@ -45,7 +54,14 @@ SETUPS: Final = [
 @pytest.mark.parametrize("limited", ["server", "client"])
 @pytest.mark.parametrize(
     ("transport", "pool"),
-    [(PoolTransport.TCP, "single"), (PoolTransport.TCP, "auto"), (PoolTransport.QUIC, "auto")][: None if is_long() else 1],
+    [
+        (PoolTransport.TCP, "single"),
+        (PoolTransport.TCP, "auto"),
+        (PoolTransport.QUIC, "auto"),
+        (PoolTransport.WEBSOCKET, "single"),
+        (PoolTransport.WEBSOCKET, "auto"),
+        (PoolTransport.HTTP2, "auto"),
+    ][: None if is_long() else 1],
 )
 def test_descriptors_run_out_and_come_back(np: Runner, limited: str, transport: PoolTransport, pool: str) -> None:
     """More users than one end has descriptors for: who is in goes on, who is not is told, and later all are served."""
@@ -105,6 +121,31 @@ def test_a_target_whose_queue_is_full_costs_nobody_more_than_the_time_to_dial(np
 
 
 @pytest.mark.usefixtures("many_files")
+@pytest.mark.parametrize("flow", ["reverse", "forward"])
+def test_a_full_queue_of_users_is_worked_off(np: Runner, flow: str) -> None:
+    """The ingress stands still until no more can wait to be accepted; then those who do are served, and the next."""
+    tunnel = np.tunnel(flow, both="log=info", env={"NP_REPORT_INTERVAL": "10s"})
+    with Echo(tunnel.target), ExitStack() as stack:
+        assert echoed(tunnel.users, 1000)
+        tunnel.ingress.send_signal(signal.SIGSTOP)
+        stack.callback(tunnel.ingress.send_signal, signal.SIGCONT)
+        waiting = []
+        # One more than can wait is not even told so; its request to connect is dropped.
+        for _ in range(2 * BACKLOG):
+            with suppress(OSError):
+                waiting.append(stack.enter_context(connect(tunnel.users, timeout=0.2)))
+                continue
+            break
+        assert len(waiting) > 100
+        tunnel.ingress.send_signal(signal.SIGCONT)
+        for user in waiting[:: len(waiting) // 50]:
+            user.settimeout(TIMEOUT)
+            assert exchange(user, b"served at last") == b"served at last"
+        assert echoed(tunnel.users, 1000)
+        assert not tunnel.server.matches("session with .* ended")
+
+
+@pytest.mark.usefixtures("many_files")
 @pytest.mark.parametrize("setup", SETUPS, ids=str)
 def test_thousands_who_stand_still_cost_little_and_nobody_else(np: Runner, setup: Setup) -> None:
     """Half of them do not read what the target sends, half have a target that does not read what they send."""
@@ -122,19 +163,28 @@ def test_thousands_who_stand_still_cost_little_and_nobody_else(np: Runner, setup
             user.setblocking(False)
         filled = fill(still[::2])
         grown = [grown_since(before, scene)]
-        scene.traffic.wait_for(10)
+        for _ in range(FILLS):
+            # Others are served all the while.
+            scene.traffic.wait_for(10)
+            filled += fill(still[::2])
+            grown.append(grown_since(before, scene))
+            if all(grown[-1][name] - grown[-2][name] < MEGABYTE for name in before):
+                break
+        full = grown[-1]
+        scene.traffic.wait_for(20)
         filled += fill(still[::2])
-        scene.traffic.wait_for(10)
         grown.append(grown_since(before, scene))
         for name in before:
-            each = [growth[name] / STALLED / 1024 for growth in grown]
-            print(f"{name}: {each[0]:.0f}, later {each[1]:.0f} KiB for each of {STALLED}; {filled / MEGABYTE:.0f} MB sent")
+            each = [round(growth[name] / STALLED / 1024) for growth in grown]
+            print(f"{name}: {each} KiB for each of {STALLED}; {filled / MEGABYTE:.0f} MB sent")
             assert grown[-1][name] < SHARED + STALLED * PER_STALLED
+            assert grown[-1][name] - full[name] < FLAT, "it grows on after the fill"
         stack.close()
         scene.settle(10)
         outcomes = scene.traffic.outcomes()
         assert set(outcomes) == {Outcome.WHOLE}
-        keep(Row(f"{STALLED} stand still, {setup}", 0, scene.traffic.verified, outcomes[Outcome.WHOLE], 0))
+        most = max(grown[-1].values()) // STALLED
+        keep(Row(f"{STALLED} stand still, {setup}", 0, scene.traffic.verified, outcomes[Outcome.WHOLE], 0, memory=most))
 
 
 def fill(users: list[socket.socket]) -> int:

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.adversity.content import HEAD_SIZE, TRAILER_SIZE
-from tests.adversity.faults import LONG_SILENCE, NOT_NOTICED, last
+from tests.adversity.faults import LONG_SILENCE, NOT_NOTICED, WITHIN, last
 from tests.adversity.governed import DRAIN, NAMES, Governed
 from tests.adversity.scene import COOLDOWN, HANDSHAKE_TIMEOUT, NOTICED
 from tests.adversity.table import Row, is_long, keep
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 PAUSE: Final = 1.0
 """Seconds that a master waits before it starts again what has crashed for the first time."""
 
-WITHIN: Final = COOLDOWN + 1.0 + (0.0 if is_long() else 2.0)
 PATIENCE: Final = 10.0
 IMPORTS: Final = 1.5
 """Seconds that a fork server takes to be ready, on a machine that does other things as well."""

@@ -9,9 +9,9 @@ import pytest
 
 from nodepass.config import PoolTransport
 from nodepass.net.dns import LOOKUP_TIMEOUT
-from tests.adversity.faults import kill
+from tests.adversity.faults import WITHIN, kill
 from tests.adversity.name_server import ATTEMPTS, RETRY, NameServer, Trouble, may_bind, prefix
-from tests.adversity.scene import COOLDOWN, ENV, HANDSHAKE_TIMEOUT, MOST_LINES, NOTICED, Names, Scene, Setup
+from tests.adversity.scene import ENV, HANDSHAKE_TIMEOUT, MOST_LINES, NOTICED, Names, Scene, Setup
 from tests.adversity.table import Row, is_long, keep
 from tests.adversity.traffic import Outcome
 from tests.e2e.test_dns import may_unshare
@@ -27,7 +27,6 @@ pytestmark = [
     pytest.mark.skipif(not may_bind(), reason="port 53 cannot be bound here"),
 ]
 
-WITHIN: Final = COOLDOWN + 1.0 + (0.0 if is_long() else 2.0)
 PATIENCE: Final = 15.0
 SERVER, TARGET, OTHER = "server.test", "target.test", "other.test"
 SETUP: Final = Setup(PoolTransport.TCP, 0)

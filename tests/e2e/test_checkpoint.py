@@ -15,7 +15,7 @@ LINE = re.compile(
     r"CHECK_POINT\|MODE=[12]\|PING=\d+ms\|POOL=\d+\|TCPS=\d+\|UDPS=\d+\|TCPRX=\d+\|TCPTX=\d+\|UDPRX=\d+\|UDPTX=\d+"
 )
 UP, DOWN = 1_234_567, 765_432
-OFTEN = {"NP_REPORT_INTERVAL": "500ms"}
+OFTEN = {"NP_REPORT_INTERVAL": "300ms"}
 SETUPS = ["reverse", "forward", "reverse tls", "single"]
 
 

@@ -4,6 +4,7 @@ Everything waits on events with a timeout; nothing sleeps for a fixed time. All 
 serves plain and asyncio tests alike (in the latter through `asyncio.to_thread`, or before the loop matters).
 """
 
+from tests.harness.census import Census
 from tests.harness.certificates import Authority, user_context
 from tests.harness.interceptor import Interceptor
 from tests.harness.load import Load, greeting
@@ -20,6 +21,7 @@ __all__ = [
     "KEY",
     "TIMEOUT",
     "Authority",
+    "Census",
     "Echo",
     "Events",
     "Interceptor",

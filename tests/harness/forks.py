@@ -231,7 +231,10 @@ def main() -> None:
     importlib.import_module("setproctitle").setproctitle("nodepass of the tests")
     gc.collect()
     gc.freeze()
+    # The program that this file is finds only its own folder.
+    census = importlib.import_module("census")
     if ForkServer(control).serve():
+        census.install()
         importlib.import_module("nodepass.cli").main()
 
 

@@ -218,10 +218,11 @@ class NodePass(Process):
         super().__init__(argv, env={"PYTHONPATH": str(SOURCE), **(env or {})}, name=name or url.partition(":")[0])
         # What the interpreter is told, it must be told at its start.
         fresh = prefix or python or any(variable.startswith("PYTHON") for variable in env or ())
-        self._forked = forked and not fresh
+        self.forked = forked and not fresh
+        """Whether it is one."""
 
     def _launch(self) -> subprocess.Popen[str] | Fork:
-        return Fork(["nodepass", self.argv[-1]], self._env, self._cwd) if self._forked else super()._launch()
+        return Fork(["nodepass", self.argv[-1]], self._env, self._cwd) if self.forked else super()._launch()
 
     def listening(self, timeout: float = TIMEOUT) -> Self:
         """Wait until a server takes clients: one that comes earlier waits a cooldown long before it tries again."""

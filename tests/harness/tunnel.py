@@ -12,12 +12,13 @@ from tests.harness.ports import free_port
 from tests.harness.process import NodePass
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Mapping
 
 KEY = "s3cret-of-the-tests"
 
-QUICK: Mapping[str, str] = {"NP_SERVICE_COOLDOWN": "100ms", "NP_REPORT_INTERVAL": "1s"}
-"""The environment of every nodepass of these tests, so that none waits for seconds."""
+QUICK: Mapping[str, str] = {"NP_SERVICE_COOLDOWN": "100ms", "NP_REPORT_INTERVAL": "500ms"}
+"""The environment of every nodepass of these tests, so that none waits for seconds. Most wait for some CHECK_POINT line."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,10 @@ class Runner:
     def forgive(self, process: NodePass) -> None:
         """Let this one write to standard error."""
         self._all.remove(process)
+
+    def matches(self, pattern: str) -> list[re.Match[str]]:
+        """Every line so far, of any process, in which `pattern` is found."""
+        return [match for process in self._all for match in process.matches(pattern)]
 
     def forwarder(
         self,

@@ -6,9 +6,11 @@ import random
 import select
 import socket
 import threading
+import time
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from tests.harness.targets import CHUNK
 
@@ -17,20 +19,25 @@ if TYPE_CHECKING:
 
 LARGE_BUFFER = 1 << 22
 
+MOST_WAITING: Final = 20_000
+"""Datagrams that are late, or held up; more are lost, as a router would."""
+
 
 @dataclass(frozen=True)
 class Troubles:
-    """What happens to datagrams, each as a probability.
+    """What happens to datagrams; all but the delay is a probability.
 
     Args:
         loss: it does not arrive.
         repeat: it arrives twice.
         swap: it arrives behind the next.
+        delay: seconds that it comes later.
     """
 
     loss: float = 0.0
     repeat: float = 0.0
     swap: float = 0.0
+    delay: float = 0.0
 
 
 CLEAR = Troubles()
@@ -66,6 +73,10 @@ class UdpWay:
         """Datagrams that came, from either side."""
         self.silent = False
         """Whether nothing passes."""
+        self.held = False
+        """Whether all that comes waits."""
+        self._late: deque[tuple[float, bytes, socket.socket, tuple[str, int]]] = deque()
+        """What is to be sent, and when."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -100,7 +111,7 @@ class UdpWay:
     def _run(self) -> None:
         while not self._stopped:
             far = self._far
-            readable, _, _ = select.select((self._near, far), (), (), 0.02)
+            readable, _, _ = select.select((self._near, far), (), (), 0.005 if self._late else 0.02)
             for sock in readable:
                 for _ in range(64):
                     try:
@@ -113,6 +124,7 @@ class UdpWay:
                         self._pass(datagram, self._far, ("127.0.0.1", self.to))
                     elif self._client is not None:
                         self._pass(datagram, self._near, self._client)
+            self._send_late()
         for sock in (self._near, self._far, *self._old):
             sock.close()
 
@@ -125,9 +137,23 @@ class UdpWay:
             self._held[sock] = datagram
             return
         held = self._held.pop(sock, None)
+        self._send(datagram, sock, to)
+        if chance() < troubles.repeat:
+            self._send(datagram, sock, to)
+        if held is not None:
+            self._send(held, sock, to)
+
+    def _send(self, datagram: bytes, sock: socket.socket, to: tuple[str, int]) -> None:
+        if self.held or self._late or self.troubles.delay:
+            if len(self._late) < MOST_WAITING:
+                self._late.append((time.monotonic() + self.troubles.delay, datagram, sock, to))
+            return
         with suppress(OSError):
             sock.sendto(datagram, to)
-            if chance() < troubles.repeat:
+
+    def _send_late(self) -> None:
+        """Send what has waited long enough, in the order in which it came."""
+        while self._late and not self.held and self._late[0][0] <= time.monotonic():
+            _, datagram, sock, to = self._late.popleft()
+            with suppress(OSError):
                 sock.sendto(datagram, to)
-            if held is not None:
-                sock.sendto(held, to)

@@ -80,13 +80,16 @@ class _Opening:
         self._tls = tls
         self._opened = opened
         self._failed = failed
-        self._cancel = Dial((server,), timeout, local, self._connected, failed).cancel
+        self._cancel: Callable[[], None] | None = Dial((server,), timeout, local, self._connected, failed).cancel
 
     def cancel(self) -> None:
         """Give up; nothing is called any more."""
-        self._cancel()
+        if self._cancel is not None:
+            self._cancel()
 
     def _connected(self, sock: socket.socket, address: Address) -> None:
+        # It knows this in turn: only the garbage collector would find the two.
+        self._cancel = None
         if self._tls is None:
             self._opened(TcpLink(sock, self._shared, address))
             return
@@ -101,6 +104,7 @@ class _Opening:
         self._cancel = link.abort
 
     def _encrypted(self, link: TlsLink, error: Exception | None) -> None:
+        self._cancel = None
         if error is None:
             self._opened(link)
         else:

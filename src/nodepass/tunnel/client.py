@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from nodepass.config import PoolTransport, RunMode, TlsMode
 from nodepass.errors import DialError, ListenError, SessionError
-from nodepass.log import ERROR
+from nodepass.log import ERROR, WARN
 from nodepass.policy.scaling import PoolScaling
 from nodepass.protocol.agreement import Flow
 from nodepass.protocol.conn_id import CONTROL, ConnectionId
@@ -178,7 +178,7 @@ class Client(Forwarder, SessionOwner):
         elif connection_id != CONTROL:
             session.pool.add(connection_id, link, rest)
         elif session.has_control:
-            self._log.warning("The server assigned the control channel twice")
+            self._log.seldom("control twice", WARN, "The server assigned the control channel twice")
             link.abort()
         else:
             session.start_control(link, rest)

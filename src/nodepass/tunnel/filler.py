@@ -141,17 +141,25 @@ class _Opening:
         self._filler = filler
         self._id = b""
         self._link: Link | None = None
-        self._timer = asyncio.get_running_loop().call_later(timeout, self._too_late)
-        self._cancel = dialer.open(self._on_link, self._on_failure)
+        self._timer: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(timeout, self._too_late)
+        self._cancel: Callable[[], None] | None = dialer.open(self._on_link, self._on_failure)
         self.taken_before = taken_before
 
     def cancel(self) -> None:
         """Give up."""
-        self._timer.cancel()
-        self._cancel()
+        cancel = self._cancel
+        self._let_go()
+        if cancel is not None:
+            cancel()
         link, self._link = self._link, None
         if link is not None:
             link.abort()
+
+    def _let_go(self) -> None:
+        """It is over: forget what knows this in turn, or only the garbage collector would find both, and the link."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._cancel = None
 
     def _on_link(self, link: Link) -> None:
         try:
@@ -164,7 +172,7 @@ class _Opening:
         link.attach(self)
 
     def _on_failure(self, error: Exception) -> None:
-        self._timer.cancel()
+        self._let_go()
         self._filler.failed(self, error)
 
     def _too_late(self) -> None:
@@ -178,7 +186,7 @@ class _Opening:
         self._id += bytes(data[:missing])
         link = self._link
         if len(self._id) == ID_SIZE and link is not None:
-            self._timer.cancel()
+            self._let_go()
             self._link = None
             self._filler.opened(self, conn_id.from_bytes(self._id), link, bytes(data[missing:]))
 

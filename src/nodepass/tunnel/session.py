@@ -288,7 +288,8 @@ class Session:
     def _on_answer(self) -> None:
         """Once every report interval: report, and flush both ends if the pool has gone bad."""
         if self.pool.error_count > self.pool.active // 2:
-            self._resources.log.warning("Pool: %d errors with %d idle: flushing", self.pool.error_count, self.pool.active)
+            counted = (self.pool.error_count, self.pool.active)
+            self._resources.log.seldom("pool errors", WARN, "Pool: %d errors with %d idle: flushing", *counted)
             self.pool.flush()
             self._send(Signal(Action.FLUSH))
         self._owner.session_reported(self)

@@ -21,6 +21,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from nodepass.errors import SessionError
+from nodepass.log import WARN
 from nodepass.protocol.signals import Action, Signal
 from nodepass.tunnel.control import SILENT_INTERVALS
 
@@ -126,7 +127,7 @@ class Verification:
 
         def deliver(pooled: PooledLink | None) -> None:
             if pooled is None:
-                self._log.warning("Verify: %s named a connection that is not here", self._peer)
+                self._log.seldom("verify", WARN, "Verify: %s named a connection that is not here", self._peer)
             else:
                 self._compare(pooled.link, signal.fp)
                 pooled.link.close()
@@ -136,7 +137,7 @@ class Verification:
     def _compare(self, link: Link, seen_by_peer: str) -> None:
         if self._certified and not seen_by_peer:
             if not self._takes_users:
-                self._log.warning("Verify: %s is of a version that takes in no users with tls=2", self._peer)
+                self._log.seldom("verify", WARN, "Verify: %s is of a version that takes in no users with tls=2", self._peer)
             return
         if not seen_by_peer or not hmac.compare_digest(link.fingerprint or "", seen_by_peer):
             self._failed(SessionError("the peer saw another certificate: someone may stand between the two ends"))

@@ -17,6 +17,9 @@ _CRYPTO_ERROR: Final = 0x100
 MOST_REASON: Final = 200
 """Bytes of the text that tells a peer why a connection ends."""
 
+_LEFT: Final = 0xC
+"""The error of a peer that closes before the handshake is over, and is not to say why then (RFC 9000, 10.2.3)."""
+
 _IDLE: Final = "Idle timeout"
 """How the core calls the end of a connection on which nothing was heard."""
 
@@ -40,6 +43,8 @@ def why_ended(closed: ConnectionTerminated) -> Exception | None:
         return ConnectionAbortedError("nothing was heard on the QUIC connection")
     if not code and not reason:
         return None
+    if code == _LEFT and not reason:
+        return ConnectionAbortedError("the other side left in the midst of it")
     if _CRYPTO_ERROR <= code < 2 * _CRYPTO_ERROR:
         return ConnectionAbortedError(f"TLS alert {code - _CRYPTO_ERROR}: {reason}")
     return ConnectionAbortedError(reason or f"QUIC error {code}")

@@ -148,6 +148,10 @@ class Codec:
         """Take payload from there, all of a frame's at once where it is wanted `whole`; also gives the place behind it."""
         return self._frames.take(data, offset, whole=whole)
 
+    def stop(self) -> None:
+        """Nothing more is to come."""
+        self._frames.stop()
+
     # As the handler of frames.
 
     def is_plain(self, first: int, second: int, length: int) -> bool:

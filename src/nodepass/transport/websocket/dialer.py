@@ -75,13 +75,15 @@ class _Opening:
         self._lower: Link | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._protocol: ClientProtocol
-        self._cancel = below.open(self._connected, failed)
+        self._cancel: Callable[[], None] | None = below.open(self._connected, failed)
 
     def cancel(self) -> None:
         """Give up; nothing is called any more."""
         self._failed = None
-        self._cancel()
+        cancel = self._cancel
         self._let_go()
+        if cancel is not None:
+            cancel()
 
     def _connected(self, lower: Link) -> None:
         manner = self._manner
@@ -118,9 +120,10 @@ class _Opening:
             failed(error)
 
     def _let_go(self) -> None:
+        """It is over: forget what knows this in turn, or only the garbage collector would find them."""
         if self._timer is not None:
             self._timer.cancel()
-        self._lower = None
+        self._lower = self._timer = self._cancel = None
 
     # As the receiver of the link below.
 

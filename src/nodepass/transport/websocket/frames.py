@@ -84,6 +84,25 @@ class FrameHandler(Protocol):
         """More of such a frame has come."""
 
 
+class _Nobody:
+    """The handler of a reader that has been stopped."""
+
+    def is_plain(self, first: int, second: int, length: int) -> bool:
+        return True
+
+    def on_data(self, first: int, length: int) -> None:
+        pass
+
+    def on_other(self, first: int, length: int, head: bytes) -> None:
+        pass
+
+    def on_rest(self, data: bytes) -> None:
+        pass
+
+
+_NOBODY = _Nobody()
+
+
 class FrameReader:
     """Reads the frames of one direction.
 
@@ -94,7 +113,7 @@ class FrameReader:
     __slots__ = ("_gathered", "_handler", "_head", "_left", "_mask", "_other", "_stopped", "_taken")
 
     def __init__(self, handler: FrameHandler) -> None:
-        self._handler = handler
+        self._handler: FrameHandler = handler
         self._head = b""
         """The beginning of a head."""
         self._left = 0
@@ -109,8 +128,9 @@ class FrameReader:
         self._stopped = False
 
     def stop(self) -> None:
-        """Pass over all that comes from here on."""
+        """Pass over all that comes from here on, and forget the handler, which has this in turn."""
         self._stopped = True
+        self._handler = _NOBODY
         self._left = 0
 
     def advance(self, data: memoryview, offset: int) -> int:

@@ -157,6 +157,7 @@ class WebSocketLink(MessageLink):
         self._lost = True
         self._reading = self._open = False
         self._raw = NOTHING
+        self._codec.stop()
         self._keep_alive.discard(self)
         self._hurry_no_more()
         if self._wake is not None:

@@ -66,7 +66,8 @@ async def test_one_that_does_not_read_is_given_up() -> None:
     was_congested = end.channel.congested
     assert not was_congested
     while not end.lost.is_set():
-        end.channel.send(Release(("::1",) * 1000, 1))
+        # Small ones: what the system takes, it counts as hundreds of bytes each.
+        end.channel.send(Release(("::1",), 1))
         assert len(end.channel._unsent) <= MOST_UNSENT
         was_congested = was_congested or end.channel.congested
     assert was_congested
