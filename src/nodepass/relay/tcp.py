@@ -8,7 +8,7 @@ What always holds:
 
 - The relay ends once, when both links are gone; `ended` is called then, and nothing is left that refers to it.
 - A link that broke breaks the other, behind what had come through it, so that both users see it. A link that ended in
-  order does not.
+  order does not. Whoever is idle for too long has not ended: a transfer that stood still would look as if it were whole.
 - Without a rate or an idle time, a chunk costs one addition and one write.
 """
 
@@ -166,7 +166,7 @@ class TcpRelay:
         self._ended = ended
         self._error: Exception | None = None
         self._open = 2
-        self._timer = IdleTimer(meter.idle, self.close) if meter.idle else None
+        self._timer = IdleTimer(meter.idle, self._idle) if meter.idle else None
         self._from_near: Flow
         self._from_far: Flow
         if self._timer is None and meter.rate_rx is None:
@@ -216,15 +216,16 @@ class TcpRelay:
         if full:
             from_far.pause_writing()
 
-    def close(self) -> None:
-        """End both sides in order, sending what they were given."""
-        self.near.close()
-        self.far.close()
-
     def abort(self) -> None:
         """Break both sides, at once."""
         self.near.abort()
         self.far.abort()
+
+    def _idle(self) -> None:
+        """Nothing has passed for too long: break both sides, behind what they were given."""
+        self._error = TimeoutError("idle for too long")
+        self.near.break_off()
+        self.far.break_off()
 
     def link_lost(self, other: Link, error: Exception | None) -> None:
         """One link is gone; `other` is the one it was joined to."""
