@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from nodepass.protocol.sniff import Verdict
 from nodepass.relay.meter import IdleTimer
+from nodepass.transport.patience import UnreadError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -233,7 +234,11 @@ class TcpRelay:
         last = self._open == 0
         if error is not None:
             self._error = error
-            other.break_off()
+            if isinstance(error, UnreadError) and other.unsent:
+                # What kept it from being read is that this one takes no more: that has been waited for.
+                other.abort()
+            else:
+                other.break_off()
         if last:
             ended = self._ended
             # Nothing that is left refers to the relay behind this, so it needs no garbage collector.

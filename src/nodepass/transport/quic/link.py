@@ -91,6 +91,9 @@ class QuicLink(StreamLink):
     def _consumed(self, count: int) -> None:
         self._streams.consumed(self, count)
 
+    def _left(self) -> object:
+        return super()._left(), self._streams.left(self)
+
     def _abort_when_received(self) -> None:
         self._streams.abort_when_received(self)
 

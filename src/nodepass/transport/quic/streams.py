@@ -197,6 +197,10 @@ class Streams:
         """Abort it once the peer has got what was sent on it."""
         self._arrivals.wait(link.id, link.abort)
 
+    def left(self, link: QuicLink) -> int:
+        """What has been written on it and may not have arrived; another number once some of it has."""
+        return self._arrivals.left(link.id)
+
     def vouch(self) -> None:
         """The peer has proved who it is."""
         self._carrier.vouch()
