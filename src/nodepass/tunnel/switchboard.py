@@ -64,7 +64,7 @@ class Carrier(Protocol):
     def ended(self) -> asyncio.Future[SessionError]:
         """See `Session`."""
 
-    def launch(self, action: Action, remote: Address) -> tuple[PooledLink, bytes] | None:
+    def launch(self, action: Action, remote: Address, name: str) -> tuple[PooledLink, bytes] | None:
         """See `Session`."""
 
     def lend(self, action: Action) -> PooledLink | None:
@@ -83,6 +83,7 @@ class _Waiting:
 
     action: Action
     remote: Address
+    name: str
     deliver: Deliver
     failed: Callable[[Exception], None]
     avoid: Mapping[object, Failure]
@@ -162,6 +163,7 @@ class Switchboard:
         opened: Callable[[Way], None],
         failed: Callable[[Exception], None],
         avoid: Mapping[object, Failure] = NOTHING_FAILED,
+        name: str = "",
     ) -> None:
         """See `Upstream`."""
 
@@ -171,7 +173,7 @@ class Switchboard:
                 launch = b""
             opened(Way(pooled.link, session.relays, session, lambda: session.fell_silent or pooled.fell_silent, launch))
 
-        self._open(_Waiting(Action.TCP, remote, deliver, failed, avoid, self._loop.time()))
+        self._open(_Waiting(Action.TCP, remote, name, deliver, failed, avoid, self._loop.time()))
 
     def open_udp(
         self, remote: Address, opened: Callable[[DatagramEnd, set[Relay]], None], failed: Callable[[Exception], None]
@@ -182,7 +184,7 @@ class Switchboard:
             pooled.link.write(launch)
             opened(session.datagrams(pooled), session.relays)
 
-        self._open(_Waiting(Action.UDP, remote, deliver, failed, NOTHING_FAILED, self._loop.time()))
+        self._open(_Waiting(Action.UDP, remote, "", deliver, failed, NOTHING_FAILED, self._loop.time()))
 
     def _open(self, user: _Waiting) -> None:
         waiting = self._waiting[user.action]
@@ -210,7 +212,7 @@ class Switchboard:
             )
         for session in sessions:
             refused = user.avoid.get(session) is Failure.REFUSED
-            launched = None if refused else session.launch(user.action, user.remote)
+            launched = None if refused else session.launch(user.action, user.remote, user.name)
             if launched is not None:
                 self._users += 1
                 self._sessions[session] = self._users

@@ -97,12 +97,12 @@ class Lender:
         """Time has passed since it refused."""
         self._refused = -1
 
-    def launch(self, action: Action, remote: Address) -> tuple[PooledLink, bytes] | None:
+    def launch(self, action: Action, remote: Address, name: str) -> tuple[PooledLink, bytes] | None:
         """See `Session.launch`."""
         while self.stock:
             link = self.stock.popleft()
             if link.quiet:
-                return PooledLink(_NOBODYS, CONTROL, link, b""), encode_launch(action, str(remote))
+                return PooledLink(_NOBODYS, CONTROL, link, b""), encode_launch(action, str(remote), name)
             link.abort()
         return None
 

@@ -132,7 +132,8 @@ async def test_what_is_lost_again_and_again_is_told_once() -> None:
     for near in ends:
         near.close()
     assert len(scene.session.reasons) == 20
-    assert len(scene.lines) == 1
+    # The first at once; of the others the last, with how many there were, if a second has passed by now.
+    assert len(scene.lines) <= 2
     scene.close()
 
 
