@@ -34,7 +34,7 @@ class QuicLink(StreamLink):
         """In which round something was written last; see `Engine.rounds`."""
         self.granted = SMALLEST
         """The offset up to which the peer lets this stream be sent, if the two ends give credit."""
-        self.window = ReceiveWindow()
+        self.window = ReceiveWindow(streams.windows)
         """How far the peer may send, if they do."""
         self.came = 0
         """Bytes the peer has sent."""
@@ -98,6 +98,7 @@ class QuicLink(StreamLink):
         self._streams.abort_when_received(self)
 
     def _release(self) -> None:
+        self.window.close()
         self._streams.forget(self)
 
     def _lose(self, error: Exception | None) -> None:
