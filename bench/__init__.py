@@ -14,7 +14,8 @@ contenders/      commands of nodepass and its peers
 loads/           what users do, and what is measured meanwhile
 targets.py       what stands at the far end, and echo_target.py, the one of our own
 gate.py          what takes the extension out of a handshake
+machine.py       what it ran on
 results.py       what was measured, and as JSON
-table.py         the same as text; compare.py against an older one; plot.py as a picture
+table.py         the same as text; compare.py against an older one; plot.py as pictures, with growth.py for the lines
 ```
 """

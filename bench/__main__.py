@@ -6,23 +6,20 @@ written; 2 for wrong arguments; 130 after Ctrl-C, with the table of what was mea
 
 from __future__ import annotations
 
-import os
-import platform
 import resource
-import subprocess
 import sys
 import tempfile
 import time
 from contextlib import closing, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import plot
 from bench.arguments import parse_arguments
 from bench.compare import comparison
-from bench.contenders import Gated, Reference, this_nodepass
+from bench.contenders import Gated, Reference, Spread, this_nodepass
 from bench.interrupts import INTERRUPTS
+from bench.machine import facts
 from bench.model import BenchError, Cast
 from bench.ports import PortMaker
 from bench.processes import stop_all
@@ -35,15 +32,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bench.arguments import Options
-    from bench.model import Contender, Row
+    from bench.model import Row
     from bench.results import RowResult
 
 QUICK_SECONDS = 165.0
 """After which nothing more is begun, so that the whole is done in three minutes."""
 
 FEW_CONTENDERS = 2
-
-VERSION_SECONDS = 10.0
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
@@ -86,14 +81,16 @@ def _run(options: Options, rows: list[Row], makes: PortMaker) -> tuple[Results, 
     ours = this_nodepass()
     contenders = (ours, Reference(), *options.peers)
     extension = (Gated(OURS, ours, makes, strips=False), Gated("no-extension", ours, makes, strips=True))
+    workers = (Spread(OURS, ours, 2), Spread("workers=1", ours, 1))
+    casts = {Cast.ALL: contenders, Cast.EXTENSION: extension, Cast.WORKERS: workers}
+    # Not at the end: files may be edited while it runs.
+    about = facts(contenders)
     _raise_file_limit()
     INTERRUPTS.take()
     done: list[RowResult] = []
     interrupted = False
     with tempfile.TemporaryDirectory(prefix="nodepass-bench-") as folder:
-        runner = Runner(
-            {Cast.ALL: contenders, Cast.EXTENSION: extension}, _effort(options, len(contenders)), Path(folder), makes, _tell
-        )
+        runner = Runner(casts, _effort(options, len(contenders)), Path(folder), makes, _tell)
         try:
             with closing(runner.run(rows)) as running:
                 done.extend(running)
@@ -101,7 +98,7 @@ def _run(options: Options, rows: list[Row], makes: PortMaker) -> tuple[Results, 
             interrupted = True
             stop_all()
             _tell("interrupted: what follows is what was measured until now")
-    return Results(_machine(contenders), done), interrupted
+    return Results(about, done), interrupted
 
 
 def _effort(options: Options, contenders: int) -> Effort:
@@ -119,35 +116,6 @@ def _raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _machine(contenders: Sequence[Contender]) -> dict[str, str]:
-    """What it ran on, and what took part."""
-    facts = {
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{os.cpu_count()} processors, {_processor()}",
-        "system": platform.platform(),
-        "python": platform.python_version(),
-    }
-    return facts | {one.name: _version(one) for one in contenders}
-
-
-def _processor() -> str:
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.machine()
-
-
-def _version(contender: Contender) -> str:
-    """The first line that its command for this prints."""
-    try:
-        ended = subprocess.run(contender.version(), capture_output=True, text=True, timeout=VERSION_SECONDS, check=False)
-    except (OSError, subprocess.SubprocessError) as error:
-        return f"unknown: {error}"
-    lines = [line for line in (*ended.stdout.splitlines(), *ended.stderr.splitlines()) if line.strip()]
-    return lines[0].strip() if lines and ended.returncode == 0 else "its version is unknown"
-
-
 def _tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
@@ -156,7 +124,8 @@ def _write(options: Options, results: Results) -> None:
     if options.json:
         options.json.write_text(results.to_json(), encoding="utf-8")
     if options.plot:
-        plot.draw(results, options.plot)
+        for path in plot.draw(results, options.plot):
+            _tell(f"drawn: {path}")
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from nodepass.config import PoolTransport
+from nodepass.config import PoolTransport, TlsMode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,28 +40,39 @@ class Setup:
 
     Args:
         transport: of the tunnel's pool.
-        tls: whether `tls=1`.
+        tls: as the `tls` parameter. A client that is given `FILES` verifies them, by an authority made for the run.
         flow: which end takes in users.
         single: a forwarder with one end in place of a tunnel; then transport and flow say nothing.
         udp: whether users speak UDP.
     """
 
     transport: PoolTransport = PoolTransport.TCP
-    tls: bool = False
+    tls: TlsMode = TlsMode.NONE
     flow: Flow = Flow.REVERSE
     single: bool = False
     udp: bool = False
 
     @property
+    def encrypts(self) -> bool:
+        """Whether there is TLS anywhere."""
+        return self.tls is not TlsMode.NONE
+
+    @property
     def users_speak_tls(self) -> bool:
         """Whether it is the users who must encrypt: a forwarder's listener ends TLS."""
-        return self.single and self.tls
+        return self.single and self.encrypts
 
     def __str__(self) -> str:
         way = "single" if self.single else self.transport.name.lower()
-        # QUIC and HTTP/2 are never without.
-        tls = "+tls" if self.tls and self.transport in {PoolTransport.TCP, PoolTransport.WEBSOCKET} else ""
+        tls = TLS_NAMES[self.tls]
+        if self.tls is TlsMode.SELF_SIGNED and self.transport in {PoolTransport.QUIC, PoolTransport.HTTP2}:
+            # They are never without.
+            tls = ""
         return f"{way}{tls}" if self.single or self.flow is Flow.REVERSE else f"{way}{tls}-{self.flow}"
+
+
+TLS_NAMES: Final = {TlsMode.NONE: "", TlsMode.SELF_SIGNED: "+tls", TlsMode.FILES: "+tls2"}
+"""In the names of setups."""
 
 
 class Better(Enum):
@@ -116,6 +127,8 @@ class Cast(Enum):
     ALL = "all"
     EXTENSION = "extension"
     """nodepass with the extension and without it."""
+    WORKERS = "workers"
+    """nodepass with `workers=2` and with `workers=1`."""
 
 
 class Load(ABC):

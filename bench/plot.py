@@ -1,10 +1,15 @@
-"""Results as a picture: for the main figure of each row, how many times as good ours is."""
+"""Results as pictures.
+
+Bars say for the main figure of each row how many times as good ours is. Lines say how things grow (`bench.growth`); they
+have a picture of their own, since there may be a hundred bars.
+"""
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from bench.growth import draw_lines, panels, round_numbers
 from bench.model import BenchError, Better
 from bench.results import OURS
 from bench.statistics import ratio
@@ -18,6 +23,7 @@ if TYPE_CHECKING:
 
 INCHES_WIDE = 9
 INCHES_PER_BAR = 0.22
+DOTS_PER_INCH = 120
 
 Bar = tuple[str, float]
 """A row's name, and the factor."""
@@ -50,34 +56,70 @@ def require() -> None:
         raise BenchError("--plot needs matplotlib: pip install '.[bench]'") from None
 
 
-def draw(results: Results, path: Path) -> None:
-    """Write the picture; the ending of the name says which kind.
+def growth_path(path: Path) -> Path:
+    """Where the lines go, beside the bars."""
+    return path.with_stem(f"{path.stem}-growth")
+
+
+def draw(results: Results, path: Path) -> list[Path]:
+    """Write the pictures; the ending of the name says which kind.
+
+    Args:
+        results: of a bench.
+        path: for the bars; the lines go to `growth_path` of it.
+
+    Returns:
+        What was written: what there is nothing to draw of is not.
 
     Raises:
-        BenchError: there is nothing to draw, or no way to.
+        BenchError: there is nothing to draw at all, or no way to.
         OSError: it cannot be written.
     """
     require()
-    bars = factors(results)
-    if not bars:
-        raise BenchError("nothing to draw: no other contender was measured")
+    bars, lines = factors(results), panels(results)
+    if not bars and not lines:
+        raise BenchError("nothing to draw: no other contender was measured, and nothing that grows")
     # Imported by name: the type checker knows nothing of it, since only this function needs it.
     matplotlib: Any = import_module("matplotlib")
     matplotlib.use("Agg")
+    # Text in an SVG stays text: it can be searched, and the file is small.
+    matplotlib.rcParams["svg.fonttype"] = "none"
     pyplot: Any = import_module("matplotlib.pyplot")
+    written = []
+    if bars:
+        _save(pyplot, _draw_bars(pyplot, bars), path)
+        written.append(path)
+    if lines:
+        _save(pyplot, draw_lines(pyplot, lines, _title(results)), growth_path(path))
+        written.append(growth_path(path))
+    return written
+
+
+def _title(results: Results) -> str:
+    about = (results.machine.get(name, "") for name in ("commit", "machine"))
+    return "\n".join(
+        ("How it grows. Lines: medians of the runs; shades: lowest to highest", ", ".join(filter(None, about)))
+    )
+
+
+def _save(pyplot: Any, figure: Any, path: Path) -> None:
+    try:
+        figure.savefig(path, dpi=DOTS_PER_INCH)
+    except ValueError as error:
+        # The ending of its name.
+        raise BenchError(str(error)) from None
+    finally:
+        pyplot.close(figure)
+
+
+def _draw_bars(pyplot: Any, bars: dict[str, list[Bar]]) -> Any:
     tallest = max(len(of_one) for of_one in bars.values())
     figure, axes = pyplot.subplots(
         1, len(bars), squeeze=False, figsize=(INCHES_WIDE * len(bars), 1.2 + INCHES_PER_BAR * tallest), layout="constrained"
     )
     for (contender, of_one), axis in zip(bars.items(), axes[0], strict=True):
         _draw_one(axis, contender, of_one)
-    try:
-        figure.savefig(path)
-    except ValueError as error:
-        # The ending of its name.
-        raise BenchError(str(error)) from None
-    finally:
-        pyplot.close(figure)
+    return figure
 
 
 def _draw_one(axis: Any, contender: str, bars: list[Bar]) -> None:
@@ -89,5 +131,8 @@ def _draw_one(axis: Any, contender: str, bars: list[Bar]) -> None:
     axis.set_xscale("log")
     axis.axvline(1, color="black", linewidth=0.8)
     axis.margins(x=0.15)
+    rounded = round_numbers(*axis.get_xlim())
+    axis.set_xticks(rounded, [f"{number:,g}" for number in rounded], fontsize=8)
+    axis.minorticks_off()
     axis.invert_yaxis()
     axis.set_title(f"nodepass against {contender}: times as good (right of 1: ahead)", fontsize=9)

@@ -76,18 +76,27 @@ def prove_echo(stage: Stage) -> None:
     Raises:
         BenchError: what came back is not what was sent.
     """
-    sent = os.urandom(PROOF_SIZE)
-    found = hashlib.sha256()
-    size = 0
     with stage.connect(PROOF_SECONDS) as sock:
-        sender = threading.Thread(target=_send, args=(sock, sent), daemon=True)
-        sender.start()
-        while size < PROOF_SIZE and (part := sock.recv(READ_SIZE)):
-            found.update(part)
-            size += len(part)
-        sender.join(PROOF_SECONDS)
+        prove_echo_on(sock, PROOF_SIZE)
+
+
+def prove_echo_on(sock: socket.socket, size: int) -> None:
+    """The same on this connection, with so many bytes.
+
+    Raises:
+        BenchError: what came back is not what was sent.
+    """
+    sent = os.urandom(size)
+    found = hashlib.sha256()
+    received = 0
+    sender = threading.Thread(target=_send, args=(sock, sent), daemon=True)
+    sender.start()
+    while received < size and (part := sock.recv(READ_SIZE)):
+        found.update(part)
+        received += len(part)
+    sender.join(PROOF_SECONDS)
     if found.digest() != hashlib.sha256(sent).digest():
-        raise BenchError(f"of {PROOF_SIZE} bytes, {size} came back, and their hash is another")
+        raise BenchError(f"of {size} bytes, {received} came back, and their hash is another")
 
 
 def prove_download(stage: Stage, path: str, digest: str) -> None:

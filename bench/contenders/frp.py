@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bench.contenders.certificate import NAME, make_certificate
 from bench.contenders.nodepass import KEY
 from bench.model import HOST, Command, Contender, Flow
-from nodepass.config import PoolTransport
+from nodepass.config import PoolTransport, TlsMode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,14 +40,19 @@ class Frp(Contender):
     def commands(self, setup: Setup, ports: Ports, folder: Path) -> tuple[Command, ...]:
         quic = f"quicBindPort = {ports.tunnel}\n" if setup.transport is PoolTransport.QUIC else ""
         common = f'auth.method = "token"\nauth.token = "{KEY}"\nlog.to = "console"\nlog.level = "warn"\n'
+        server_tls = client_tls = ""
+        if setup.tls is TlsMode.FILES:
+            files = make_certificate(folder)
+            server_tls = f'transport.tls.certFile = "{files.certificate}"\ntransport.tls.keyFile = "{files.key}"\n'
+            client_tls = f'transport.tls.trustedCaFile = "{files.authority}"\ntransport.tls.serverName = "{NAME}"\n'
         server = folder / "frps.toml"
-        server.write_text(f'bindAddr = "{HOST}"\nbindPort = {ports.tunnel}\n{quic}{common}', encoding="utf-8")
+        server.write_text(f'bindAddr = "{HOST}"\nbindPort = {ports.tunnel}\n{quic}{common}{server_tls}', encoding="utf-8")
         # Its default is TLS, also where the row says without.
-        tls = "true" if setup.tls else "false"
+        tls = "true" if setup.encrypts else "false"
         client = folder / "frpc.toml"
         client.write_text(
             f'serverAddr = "{HOST}"\nserverPort = {ports.tunnel}\n{common}'
-            f'transport.protocol = "{PROTOCOLS[setup.transport]}"\ntransport.tls.enable = {tls}\n'
+            f'transport.protocol = "{PROTOCOLS[setup.transport]}"\ntransport.tls.enable = {tls}\n{client_tls}'
             + "".join(self._proxy(kind, ports) for kind in ("tcp", "udp")),
             encoding="utf-8",
         )

@@ -8,9 +8,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from bench.contenders.certificate import NAME, make_certificate
 from bench.model import HOST, Command, Contender, Flow
+from nodepass.config import TlsMode
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bench.model import Ports, Setup
 
 KEY: Final = "key-of-the-bench"
@@ -34,7 +38,11 @@ class NodePass(Contender):
 
     def commands(self, setup: Setup, ports: Ports, folder: Path) -> tuple[Command, ...]:
         users, target = f"{HOST}:{ports.users}", f"{HOST}:{ports.target}"
-        tls = f"tls={int(setup.tls)}"
+        tls, verifies, environment = f"tls={int(setup.tls)}", "", {}
+        if setup.tls is TlsMode.FILES:
+            files = make_certificate(folder)
+            tls += f"&crt={files.certificate}&key={files.key}"
+            verifies, environment = f"&sni={NAME}", {"SSL_CERT_FILE": str(files.authority)}
         if setup.single:
             return (self._run("forwarder", f"client://{KEY}@{users}/{target}?mode=1&{tls}&log=warn", ports.users),)
         reverse = setup.flow is Flow.REVERSE
@@ -43,7 +51,7 @@ class NodePass(Contender):
         decided = f"mode={1 if reverse else 2}&type={int(setup.transport)}&{tls}&log=warn"
         return (
             self._run("server", f"server://{tunnel}/{at_server}?{decided}", ports.tunnel),
-            self._run("client", f"client://{tunnel}/{at_client}?mode=2&log=warn"),
+            self._run("client", f"client://{tunnel}/{at_client}?mode=2&log=warn{verifies}", env=environment),
         )
 
     def version(self) -> tuple[str, ...]:
@@ -61,8 +69,8 @@ class NodePass(Contender):
         url = f"master://{HOST}:{port}/api?log=info"
         return Command("master", (*program, url), port, {"NP_STATE_DIR": str(folder / "state")})
 
-    def _run(self, name: str, url: str, listens: int = 0) -> Command:
-        return Command(name, (*self.program, url), listens)
+    def _run(self, name: str, url: str, listens: int = 0, env: Mapping[str, str] | None = None) -> Command:
+        return Command(name, (*self.program, url), listens, env or {})
 
 
 class V1(NodePass):
@@ -76,7 +84,10 @@ class V1(NodePass):
         super().__init__("v1", (program,))
 
     def refusal(self, setup: Setup) -> str:
-        return "v1's forwarder listens without TLS, whatever tls says" if setup.users_speak_tls else ""
+        if setup.users_speak_tls:
+            return "v1's forwarder listens without TLS, whatever tls says"
+        # Ten seconds after its start, with the error "no local certificate", whoever its client is.
+        return "v1's server gives up a tunnel with tls=2" if setup.tls is TlsMode.FILES else ""
 
 
 def this_nodepass() -> NodePass:

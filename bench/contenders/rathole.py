@@ -38,10 +38,10 @@ class Rathole(Contender):
     def commands(self, setup: Setup, ports: Ports, folder: Path) -> tuple[Command, ...]:
         address = f"{HOST}:{ports.tunnel}"
         server_tls = client_tls = ""
-        if setup.tls:
+        if setup.encrypts:
             files = make_certificate(folder)
             server_tls = f'pkcs12 = "{files.pkcs12}"\npkcs12_password = "{PASSWORD}"\n'
-            client_tls = f'trusted_root = "{files.certificate}"\nhostname = "{NAME}"\n'
+            client_tls = f'trusted_root = "{files.authority}"\nhostname = "{NAME}"\n'
         server, client = folder / "server.toml", folder / "client.toml"
         server.write_text(
             f'[server]\nbind_addr = "{address}"\ndefault_token = "{KEY}"\n'
@@ -67,12 +67,12 @@ class Rathole(Contender):
     @staticmethod
     def _transport(end: str, setup: Setup, tls: str) -> str:
         websocket = setup.transport is PoolTransport.WEBSOCKET
-        kind = "websocket" if websocket else "tls" if setup.tls else "tcp"
+        kind = "websocket" if websocket else "tls" if setup.encrypts else "tcp"
         lines = f'\n[{end}.transport]\ntype = "{kind}"\n'
         if tls:
             lines += f"\n[{end}.transport.tls]\n{tls}"
         if websocket:
-            lines += f"\n[{end}.transport.websocket]\ntls = {'true' if setup.tls else 'false'}\n"
+            lines += f"\n[{end}.transport.websocket]\ntls = {'true' if setup.encrypts else 'false'}\n"
         return lines
 
     @staticmethod

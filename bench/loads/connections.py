@@ -1,4 +1,4 @@
-"""New connections: a user connects, says one byte, gets it back, closes; so many users at once."""
+"""New connections: a user connects, says one byte, gets it back, closes; so many users at once, or so many a second."""
 
 from __future__ import annotations
 
@@ -22,6 +22,15 @@ SLOW = Figure("p99", "ms", Better.LOWER)
 
 WARM_UP = 0.5
 """Seconds that are not counted: a pool that was filled beforehand is soon used up, and is not what lasts."""
+
+PATIENCE = 10.0
+"""Seconds until those who came at an even rate, and have not been served, are given up."""
+
+MOST_WAITING = 4000
+"""Users who are there at once at an even rate. More come when others have gone; their time runs already."""
+
+TURN = 0.1
+"""Seconds until the time is looked at when nothing happens."""
 
 THOUSAND = 1000
 
@@ -60,11 +69,14 @@ class _User:
 
 
 class Crowd:
-    """Users who come and go.
+    """Users who come, say something, hear an answer, and go. Here it is a byte, and the same byte.
 
     Args:
         port: to which they come.
     """
+
+    answer_size = 1
+    """The most bytes of it that are looked at."""
 
     def __init__(self, port: int) -> None:
         self._address = (HOST, port)
@@ -75,11 +87,19 @@ class Crowd:
         """Seconds from each user's coming to the echo."""
         self.failed = 0
 
+    def says(self, number: int) -> bytes:
+        """What the user of this number says."""
+        return BYTES[number % 256]
+
+    def is_answer(self, found: bytes, said: bytes) -> bool:
+        """Whether this is what he should hear."""
+        return found == said
+
     def run(self, parallel: int, seconds: float) -> None:
         """Keep this many there for so long; those who wait at the end stay.
 
         Raises:
-            BenchError: one got back what he did not say.
+            BenchError: one was answered what he should not be.
         """
         end = time.perf_counter() + seconds
         for _ in range(parallel - len(self._users)):
@@ -89,6 +109,37 @@ class Crowd:
                 if self._go_on(self._users[number]):
                     self._begin()
 
+    def pace(self, rate: float, seconds: float) -> float:
+        """Let users come evenly, whether those before them have been served or not; ends when all have been, or gives up.
+
+        Each one's time begins when he is due, so that a wait before the door counts as well.
+
+        Args:
+            rate: users per second.
+            seconds: how long they come.
+
+        Returns:
+            Seconds until the last has gone.
+
+        Raises:
+            BenchError: one was answered what he should not be.
+        """
+        begun = time.perf_counter()
+        number, come = int(rate * seconds), 0
+        while (come < number or self._users) and (now := time.perf_counter() - begun) < seconds + PATIENCE:
+            while come < number and come / rate <= now and len(self._users) < MOST_WAITING:
+                self._begin(begun + come / rate)
+                come += 1
+            # Unlike a poll, this waits for parts of a millisecond, and so needs no processor meanwhile.
+            left = (
+                come / rate - (time.perf_counter() - begun) if come < number and len(self._users) < MOST_WAITING else TURN
+            )
+            select.select([self._epoll], [], [], max(0.0, left))
+            for user, _ in self._epoll.poll(0):
+                self._go_on(self._users[user])
+        self.failed += len(self._users)
+        return time.perf_counter() - begun
+
     def close(self) -> None:
         """Send everybody home."""
         for user in self._users.values():
@@ -96,11 +147,11 @@ class Crowd:
         self._users.clear()
         self._epoll.close()
 
-    def _begin(self) -> None:
+    def _begin(self, due: float | None = None) -> None:
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        user = _User(sock, time.perf_counter(), BYTES[self._come % 256])
+        user = _User(sock, time.perf_counter() if due is None else due, self.says(self._come))
         self._come += 1
         sock.connect_ex(self._address)
         self._users[sock.fileno()] = user
@@ -124,15 +175,15 @@ class Crowd:
             found = b""
         else:
             try:
-                found = user.sock.recv(1)
+                found = user.sock.recv(self.answer_size)
             except OSError:
                 found = b""
         if not found:
             self.failed += 1
-        elif found == user.says:
+        elif self.is_answer(found, user.says):
             self.times.append(time.perf_counter() - user.begun)
         else:
-            raise BenchError("a user got back a byte that he did not say")
+            raise BenchError("a user was answered what he should not be")
         # Closing takes it out of the epoll set.
         del self._users[user.sock.fileno()]
         user.sock.close()

@@ -7,6 +7,7 @@ import select
 import socket
 import time
 from contextlib import closing
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 from bench.loads.costs import CPU_PER_THOUSAND_REQUESTS, MEGA
@@ -15,6 +16,9 @@ from bench.processes import Meter, proportional_bytes
 from bench.users import GREETING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench.processes import Process
     from bench.stage import Stage
 
 PER_USER = Figure("memory per user", "kB", Better.LOWER)
@@ -23,6 +27,7 @@ OPENING = Figure("opening", "1/s")
 THROUGHPUT = Figure("throughput", "MB/s")
 EXCHANGES = Figure("exchanges", "1/s")
 TOGETHER = Figure("memory", "MB", Better.LOWER)
+USERS = Figure("users", "at once", Better.NEITHER)
 
 IN_FLIGHT = 50
 """Users who come at once."""
@@ -51,11 +56,11 @@ class StandingCrowd:
     """Users who come, are answered once, and stay.
 
     Args:
-        port: to which they come.
+        ports: to which they come, in turn.
     """
 
-    def __init__(self, port: int) -> None:
-        self._address = (HOST, port)
+    def __init__(self, ports: Sequence[int]) -> None:
+        self._ports = cycle(ports)
         self._epoll = select.epoll()
         self._users: dict[int, socket.socket] = {}
 
@@ -114,7 +119,7 @@ class StandingCrowd:
         self._epoll.close()
 
     def _come(self) -> None:
-        user = socket.create_connection(self._address, PATIENCE)
+        user = socket.create_connection((HOST, next(self._ports)), PATIENCE)
         user.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._users[user.fileno()] = user
         self._epoll.register(user.fileno(), select.EPOLLIN)
@@ -139,7 +144,7 @@ class IdleUsers(Load):
         number = min(self._number, most_users())
         time.sleep(SETTLE_SECONDS)
         before = proportional_bytes(stage.processes)
-        with closing(StandingCrowd(stage.ports.users)) as crowd:
+        with closing(StandingCrowd([stage.ports.users])) as crowd:
             begun = time.perf_counter()
             crowd.gather(number)
             rate = number / (time.perf_counter() - begun)
@@ -156,7 +161,7 @@ class Growth(Load):
         number: of users; fewer if the limit of open files is too low for them.
     """
 
-    figures = (THROUGHPUT, EXCHANGES, CPU_PER_THOUSAND_REQUESTS, TOGETHER)
+    figures = (THROUGHPUT, EXCHANGES, CPU_PER_THOUSAND_REQUESTS, TOGETHER, USERS)
     fresh = True
     most_runs = 3
 
@@ -165,20 +170,24 @@ class Growth(Load):
 
     def measure(self, stage: Stage) -> Sample:
         number = min(self._number, most_users())
-        with closing(StandingCrowd(stage.ports.users)) as crowd:
+        with closing(StandingCrowd([stage.ports.users])) as crowd:
             crowd.gather(number)
-            with Meter(stage.processes) as meter:
-                exchanges = crowd.talk(stage.seconds)
-            memory = proportional_bytes(stage.processes)
-        per_second = exchanges / stage.seconds
-        values = {
-            # Each exchange goes there and back.
-            THROUGHPUT.name: 2 * per_second * MESSAGE_SIZE / MEGA,
-            EXCHANGES.name: per_second,
-            TOGETHER.name: memory / MEGA,
-            CPU_PER_THOUSAND_REQUESTS.name: meter.cpu_seconds * 1000 / exchanges if exchanges else 0.0,
-        }
-        return Sample(values, limited(number, self._number))
+            values = talked(crowd, stage.processes, stage.seconds)
+        return Sample({**values, USERS.name: number}, limited(number, self._number))
+
+
+def talked(crowd: StandingCrowd, processes: Sequence[Process], seconds: float) -> dict[str, float]:
+    """Let a crowd that has gathered talk, and say what that gives and costs."""
+    with Meter(processes) as meter:
+        exchanges = crowd.talk(seconds)
+    per_second = exchanges / seconds
+    return {
+        # Each exchange goes there and back.
+        THROUGHPUT.name: 2 * per_second * MESSAGE_SIZE / MEGA,
+        EXCHANGES.name: per_second,
+        CPU_PER_THOUSAND_REQUESTS.name: meter.cpu_seconds * 1000 / exchanges if exchanges else 0.0,
+        TOGETHER.name: proportional_bytes(processes) / MEGA,
+    }
 
 
 def limited(number: int, wanted: int) -> tuple[str, ...]:

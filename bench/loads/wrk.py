@@ -56,22 +56,29 @@ class WrkReport:
         return self.size / self.seconds
 
 
-def wrk_command(url: str, connections: int, seconds: int) -> tuple[str, ...]:
+def wrk_command(url: str, connections: int, seconds: int, *, close: bool = False) -> tuple[str, ...]:
     """The command that asks for a URL on so many connections, by one thread.
+
+    Args:
+        url: what is asked for, again and again.
+        connections: at once.
+        seconds: how long.
+        close: whether each request has a connection of its own.
 
     Raises:
         BenchError: wrk is missing.
     """
-    return (path_of("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "--latency", url)
+    header = ("-H", "Connection: close") if close else ()
+    return (path_of("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "--latency", *header, url)
 
 
-def run_wrk(stage: Stage, path: str, connections: int) -> WrkReport:
-    """Run it through a contender.
+def run_wrk(stage: Stage, path: str, connections: int, *, close: bool = False) -> WrkReport:
+    """Run it through a contender; see `wrk_command`.
 
     Raises:
         BenchError: it did not end well.
     """
-    argv = wrk_command(stage.url(path), connections, stage.seconds)
+    argv = wrk_command(stage.url(path), connections, stage.seconds, close=close)
     return parse_wrk(Starter(stage.folder).run("wrk", argv, stage.seconds + PATIENCE))
 
 

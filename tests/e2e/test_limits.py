@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import threading
 import time
+from queue import Queue
 
 import pytest
 
@@ -14,12 +16,14 @@ from tests.harness import (
     Recorder,
     Runner,
     Silent,
+    TcpTarget,
     UdpEcho,
     connect,
     echoed,
     ended,
     exchange,
     read_all,
+    read_exactly,
     turned_away,
     udp_socket,
 )
@@ -160,6 +164,52 @@ def test_read_ends_idle_connections_only(np: Runner, end: str) -> None:
         assert time.monotonic() - begun > 0.5
         assert exchange(busy, b"alive") == b"alive"
         assert ended(busy)
+
+
+class Halfway(TcpTarget):
+    """Sends a part, and never the rest."""
+
+    PART = b"the first part"
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port)
+        self.heard: Queue[bytes] = Queue()
+        self.ends: Queue[str] = Queue()
+
+    def serve(self, sock: socket.socket) -> None:
+        sock.sendall(self.PART)
+        broken = select.poll()
+        broken.register(sock, 0)
+        try:
+            if not (data := sock.recv(1000)):
+                # A forwarder that measures how long it takes to connect.
+                return
+            self.heard.put(data)
+            sock.recv(1000)
+            self.ends.put("EOF")
+            broken.poll(10_000)
+            sock.send(b"is anybody there?")
+        except ConnectionError:
+            self.ends.put("reset")
+
+
+@pytest.mark.every_transport
+@pytest.mark.parametrize("end", ["ingress", "egress", "single"])
+@pytest.mark.parametrize("half_closed", [False, True], ids=["open", "half-closed"])
+def test_what_read_ends_looks_whole_to_nobody(np: Runner, end: str, half_closed: bool) -> None:
+    """Both sides have sent a part, and then nothing more: each sees a connection that broke, behind that part."""
+    tunnel = np.at(end, "read=600ms")
+    with Halfway(tunnel.target) as target, connect(tunnel.users) as user:
+        user.sendall(b"a part")
+        assert read_exactly(user, len(target.PART)) == target.PART
+        if half_closed:
+            user.shutdown(socket.SHUT_WR)
+        with pytest.raises(ConnectionResetError):
+            user.recv(1)
+        assert target.heard.get(timeout=10) == b"a part"
+        assert target.ends.get(timeout=10) == ("EOF" if half_closed else "reset")
+        if half_closed:
+            assert target.ends.get(timeout=10) == "reset"
 
 
 def test_read_ends_what_the_target_never_reads(np: Runner) -> None:

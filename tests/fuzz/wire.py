@@ -113,7 +113,7 @@ def launch(data: bytes) -> None:
         assert len(data) - 1 < LIMIT
     elif isinstance(found, tuple):
         signal, _ = found
-        again = LaunchReader().feed(encode_launch(signal.action, signal.remote))
+        again = LaunchReader().feed(encode_launch(signal.action, signal.remote, signal.name))
         assert again == (signal, b"")
 
 

@@ -35,6 +35,7 @@ SHARED_FLOORS = {0, 1, len(FLOORS) - 1}
 SHARED_LINKS = {
     "base",
     "ordered_stream",
+    "patience",
     "queued_link",
     "send_queue",
     "socket_link",

@@ -1,7 +1,9 @@
 """Names to addresses, kept for the time that `dns` says.
 
 What always holds: an IP address is never looked up; a name is looked up at most once at a time, however many wait for it;
-a name that stops resolving, or whose server hangs, serves its last addresses on, with a warning (spec: config.md, `dns`).
+a name that stops resolving, or whose server hangs, serves its last addresses on, with a warning (spec: config.md, `dns`);
+a look-up that hangs is waited for once: until one has been answered in time, whoever asks for that name hears at once that
+there is no answer, while one look-up goes on. Names know nothing of each other: those of another server are not affected.
 
 The system's look-up can hang for half a minute and cannot be called off. Each has a thread of its own that nobody joins:
 the event loop's own threads are few, and the end of the process would wait for them.
@@ -24,7 +26,16 @@ if TYPE_CHECKING:
     from nodepass.net.tasks import Tasks
 
 LOOKUP_TIMEOUT = 5.0
-"""Seconds to wait for an answer before the last known addresses are used."""
+"""Seconds to wait for an answer before the last known addresses are used, and the name is one that hangs."""
+
+SECOND_PATIENCE = 0.5
+"""Seconds that the next look-up of a name that hangs has, so that nobody is refused once its server is back."""
+
+UNTIL_IT_ENDS = float("inf")
+"""While that look-up goes on, however long the system takes for it."""
+
+REMEMBERED = 30.0
+"""Seconds after its last look-up for which a name is one that hangs."""
 
 
 def is_ip(host: str) -> bool:
@@ -52,6 +63,8 @@ class Resolver:
         self._answers: dict[str, tuple[float, tuple[str, ...]]] = {}
         self._lookups: dict[str, tuple[asyncio.Task[None], float]] = {}
         self._failures: dict[str, str] = {}
+        self._hanging: dict[str, float] = {}
+        """Names whose look-up was not answered in time, and until when that is remembered."""
 
     def known(self, host: str) -> tuple[str, ...] | None:
         """The addresses of `host` if they can be had without asking: an IP address, or a fresh answer."""
@@ -81,10 +94,18 @@ class Resolver:
         if host not in self._lookups:
             self._lookups[host] = self._tasks.start(self._look_up(host), f"look-up of {host}"), now
         lookup, begun = self._lookups[host]
-        answer = self._answers.get(host)
-        # Where there is something to fall back on, a look-up that hangs is waited for once, not by every user anew.
-        await asyncio.wait((lookup,), timeout=patience if answer is None else max(begun + patience - now, 0))
-        reason = self._failures.get(host, "") if lookup.done() else f"no answer within {patience:g} s"
+        hangs = self._hanging.get(host, now) > now
+        # Where there is something to fall back on, a look-up is waited for once, not by every user anew.
+        longest = LOOKUP_TIMEOUT if self._answers.get(host) is None else patience
+        if hangs:
+            longest = SECOND_PATIENCE
+        await asyncio.wait((lookup,), timeout=min(patience, max(begun + longest - now, 0)))
+        if lookup.done():
+            reason = self._failures.get(host, "")
+        elif hangs:
+            reason = "its name server has not been answering"
+        else:
+            reason = f"no answer within {patience:g} s"
         answer = self._answers.get(host)
         if answer is None:
             raise DialError(f"cannot resolve {host}: {reason}")
@@ -95,6 +116,7 @@ class Resolver:
 
     async def _look_up(self, host: str) -> None:
         loop = asyncio.get_running_loop()
+        late = loop.call_later(LOOKUP_TIMEOUT, self._hangs, host)
         try:
             addresses = await _ask_system(host)
         except (OSError, UnicodeError) as error:
@@ -104,6 +126,19 @@ class Resolver:
             self._answers[host] = (loop.time() + self._keep, addresses)
         finally:
             del self._lookups[host]
+            late.cancel()
+            if self._hanging.get(host) == UNTIL_IT_ENDS:
+                self._hanging[host] = loop.time() + REMEMBERED
+            elif self._hanging.pop(host, None) is not None:
+                self._log.info("DNS: look-ups of %s are answered again", host)
+
+    def _hangs(self, host: str) -> None:
+        """A look-up has not been answered in time."""
+        if host not in self._hanging:
+            does = "its last addresses are used" if host in self._answers else "who needs it is refused"
+            text = "DNS: no answer for %s within %g s: %s, at once, until there is one"
+            self._log.warning(text, host, LOOKUP_TIMEOUT, does)
+        self._hanging[host] = UNTIL_IT_ENDS
 
 
 async def _ask_system(host: str) -> tuple[str, ...]:

@@ -37,6 +37,14 @@ def unacknowledged(sock: socket.socket) -> int:
     return int(count)
 
 
+def unread(sock: socket.socket) -> int:
+    """Bytes that have come and the kernel still holds; 0 where the system does not tell."""
+    if sys.platform == "win32":
+        return 0
+    (count,) = struct.unpack("i", fcntl.ioctl(sock, termios.FIONREAD, bytes(4)))
+    return int(count)
+
+
 def tune_listening(sock: socket.socket) -> None:
     """Set what the connections that it accepts have from the beginning: see `tune_dialled`."""
     _tune_any(sock)

@@ -5,7 +5,9 @@ the sender is told where it ends. A consumer that keeps up gets a larger one, be
 not the line, would set the pace; one that falls behind is put back to the smallest, so that the many slow ones of a busy
 connection hold little memory each.
 
-What always holds: what has been sent and not consumed is at most `largest` of the time the window was announced.
+What always holds: what has been sent and not consumed is at most `largest` of the time the window was announced; and that
+of all streams of a connection at most the smallest window of each, and `SHARED` besides (`Budget`): those whose windows grew
+when they were few hold on to them, so that the ones that came later get less at first.
 """
 
 from __future__ import annotations
@@ -27,19 +29,36 @@ def largest_of(streams: int) -> int:
     return min(LARGEST, max(SMALLEST, SHARED // max(streams, 1)))
 
 
+class Budget:
+    """What the windows of one connection's streams may come to, as far as they are larger than the smallest.
+
+    Attributes:
+        left: bytes of it.
+    """
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = SHARED
+
+
 class ReceiveWindow:
     """The window of one stream.
 
     Args:
+        budget: of its connection.
         smallest: bytes of the window of a fresh stream, and of one whose consumer is slow.
 
     Attributes:
         limit: the offset up to which the sender has been told that it may send.
     """
 
-    __slots__ = ("_consumed", "_size", "_smallest", "limit")
+    __slots__ = ("_budget", "_consumed", "_extra", "_size", "_smallest", "limit")
 
-    def __init__(self, smallest: int = SMALLEST) -> None:
+    def __init__(self, budget: Budget, smallest: int = SMALLEST) -> None:
+        self._budget = budget
+        self._extra = 0
+        """Bytes that it has of the budget."""
         self._size = self._smallest = self.limit = smallest
         self._consumed = 0
 
@@ -57,9 +76,19 @@ class ReceiveWindow:
         self._consumed += count
         if self.limit - self._consumed > self._size // 2:
             return 0
-        self._size = self._smallest if waiting else min(2 * self._size, max(largest, self._smallest))
-        grown = self._consumed + self._size - self.limit
-        if grown <= 0:
-            return 0
+        self.close()
+        if waiting:
+            self._size = self._smallest
+        else:
+            self._size = min(2 * self._size, max(largest, self._smallest), self._smallest + self._budget.left)
+        grown = max(self._consumed + self._size - self.limit, 0)
         self.limit += grown
+        # What has been announced cannot be taken back.
+        self._extra = max(self.limit - self._consumed - self._smallest, 0)
+        self._budget.left -= self._extra
         return grown
+
+    def close(self) -> None:
+        """Nothing comes any more, or the window is about to be another."""
+        self._budget.left += self._extra
+        self._extra = 0

@@ -1,10 +1,13 @@
 """The launch signal at the head of a pool connection (extension.md, ``inband``), and the answer to it (``confirm``).
 
-A 2-byte big-endian length, then the signal's compact JSON. Its connection is the one it came on, so it has no `id`.
+A 2-byte big-endian length, then the signal's compact JSON. Its connection is the one it came on, so it has no `id`. With
+``confirm`` a user has a `name`, which no other has: who is announced again, because the way broke, is known by it. An
+egress that knows no names ignores it, as any member that it does not know.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from nodepass.errors import SignalError
@@ -21,21 +24,30 @@ CONFIRMED: Final = b"\x01"
 REFUSED: Final = b"\x00"
 """What it sends back instead when it reaches none."""
 
+REPEATED: Final = b"\x02"
+"""What it sends back where a target has been reached for this user before, and may have heard of it. An ingress that does
+not know this word takes the way for broken."""
+
+LONGEST_NAME: Final = 32
+
 _LENGTH_SIZE: Final = 2
+_NAME: Final = re.compile(rf"[0-9a-f]{{0,{LONGEST_NAME}}}")
 
 
-def encode_launch(action: Action, remote: str) -> bytes:
+def encode_launch(action: Action, remote: str, name: str = "") -> bytes:
     """Write what stands at the head of a user's connection.
 
     Args:
         action: `Action.TCP` or `Action.UDP`.
         remote: the user's address, as a `Signal` has it.
+        name: the user's, as hex digits; at most `LONGEST_NAME` of them.
 
     Raises:
         SignalError: it would be longer than `LIMIT`.
     """
     # As `to_json` has it, in a fraction of the time: there is one for each user. An address needs no quoting.
-    plain = f'{{"action":"{action.value}","remote":"{remote}"}}'.encode()
+    named = f',"name":"{name}"' if name else ""
+    plain = f'{{"action":"{action.value}","remote":"{remote}"{named}}}'.encode()
     if len(plain) > LIMIT - _LENGTH_SIZE:
         raise SignalError(f"launch of {len(plain)} bytes, at most {LIMIT - _LENGTH_SIZE}")
     return len(plain).to_bytes(_LENGTH_SIZE, "big") + plain
@@ -59,7 +71,7 @@ class LaunchReader:
             None while the launch is not whole, then the signal and the bytes behind it, which are the user's.
 
         Raises:
-            SignalError: it is too long, not a JSON object, no launch, or without a user's address.
+            SignalError: it is too long, not a JSON object, no launch, without a user's address, or its name is none.
         """
         held = self._held + data
         if len(held) >= _LENGTH_SIZE:
@@ -81,4 +93,7 @@ def _parse(plain: bytes) -> Signal:
     if action not in LAUNCHES:
         raise SignalError(f"{action.value} is no launch, expected tcp or udp")
     parse_remote(remote)
-    return Signal(action, remote=remote)
+    name = read_text(members, "name")
+    if not _NAME.fullmatch(name):
+        raise SignalError(f"a name of {len(name)} characters, expected at most {LONGEST_NAME} hex digits")
+    return Signal(action, remote=remote, name=name)

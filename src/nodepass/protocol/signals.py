@@ -77,12 +77,14 @@ class Signal:
         remote: the user's address, ``ip:port`` or ``[ip6]:port``; empty when the action has none.
         id: the pool connection that is meant; empty when the action has none.
         fp: fingerprint of the server certificate as `fingerprint` writes it; empty when the action has none.
+        name: of a user, so that it is known when it is announced again; in a `launch` only, and empty where it has none.
     """
 
     action: Action
     remote: str = ""
     id: ConnectionId = _NO_ID
     fp: str = ""
+    name: str = ""
 
 
 class Codec(Protocol):

@@ -4,7 +4,8 @@ The user's first bytes go on at once, and are kept. The other end says with one 
 it has reached a target, before it passes anything on to that, or that it reaches none. So where the way is broken off
 without the former, no target has heard of the user, and the same bytes can go another way: whoever uses the tunnel does not
 notice that one of its ends has died. A way that ends in silence is another matter: the word may have been lost. A reset on
-the way can swallow the word as well, which cannot be told from an end that died; then a target hears the same bytes twice.
+the way can swallow the word as well, which cannot be told from an end that died: an other end that lives knows the user by
+its name, and says so (`REPEATED`). Where it was another process that reached the target, that hears the same bytes twice.
 
 With a rate, nothing is read before a target is reached: it would escape the rate.
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from nodepass.protocol.launch import CONFIRMED, REFUSED
+from nodepass.protocol.launch import CONFIRMED, REFUSED, REPEATED
 from nodepass.protocol.sniff import Verdict
 from nodepass.relay.tcp import SNIFFED
 
@@ -69,7 +70,7 @@ class Joining:
             near.read_now()
 
     def go(
-        self, far: Link, launch: bytes, *, confirmed: Callable[[bytes, bool], None], failed: Callable[[bool], None]
+        self, far: Link, launch: bytes, *, confirmed: Callable[[bytes, bool], None], failed: Callable[[bytes], None]
     ) -> None:
         """Try a way.
 
@@ -78,7 +79,7 @@ class Joining:
             launch: tells the other end who comes.
             confirmed: called when a target is reached, with bytes that came right behind, and whether the way has asked to
                 be written no more, for now.
-            failed: called when the way is gone; with True if the other end has said that it reaches no target.
+            failed: called when the way is gone, with the other end's word, if it has said why: `REFUSED` or `REPEATED`.
         """
         self._far = _Far(self, far, confirmed, failed)
         far.write(launch + self._kept)
@@ -147,11 +148,11 @@ class _Far:
     __slots__ = ("_confirmed", "_failed", "_full", "_joining", "link")
 
     def __init__(
-        self, joining: Joining, link: Link, confirmed: Callable[[bytes, bool], None], failed: Callable[[bool], None]
+        self, joining: Joining, link: Link, confirmed: Callable[[bytes, bool], None], failed: Callable[[bytes], None]
     ) -> None:
         self._joining = joining
         self._confirmed = confirmed
-        self._failed: Callable[[bool], None] | None = failed
+        self._failed: Callable[[bytes], None] | None = failed
         self._full = False
         self.link = link
         link.attach(self)
@@ -171,20 +172,20 @@ class _Far:
             self._joining.far_gone()
             self._confirmed(bytes(data[1:]), self._full)
         else:
-            self._fail(refused=word == REFUSED)
+            self._fail(word if word in (REFUSED, REPEATED) else b"")
 
     def eof_received(self) -> None:
-        self._fail(refused=False)
+        self._fail(b"")
 
     def connection_lost(self, _: Exception | None) -> None:
-        self._fail(refused=False)
+        self._fail(b"")
 
-    def _fail(self, *, refused: bool) -> None:
+    def _fail(self, word: bytes) -> None:
         failed, self._failed = self._failed, None
         self.link.abort()
         if failed is not None:
             self._joining.far_gone()
-            failed(refused)
+            failed(word)
 
     def pause_writing(self) -> None:
         """What is written before a target is reached is bounded: see `KEPT`."""

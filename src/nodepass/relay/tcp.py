@@ -8,7 +8,7 @@ What always holds:
 
 - The relay ends once, when both links are gone; `ended` is called then, and nothing is left that refers to it.
 - A link that broke breaks the other, behind what had come through it, so that both users see it. A link that ended in
-  order does not.
+  order does not. Whoever is idle for too long has not ended: a transfer that stood still would look as if it were whole.
 - Without a rate or an idle time, a chunk costs one addition and one write.
 """
 
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from nodepass.protocol.sniff import Verdict
 from nodepass.relay.meter import IdleTimer
+from nodepass.transport.patience import UnreadError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -166,7 +167,7 @@ class TcpRelay:
         self._ended = ended
         self._error: Exception | None = None
         self._open = 2
-        self._timer = IdleTimer(meter.idle, self.close) if meter.idle else None
+        self._timer = IdleTimer(meter.idle, self._idle) if meter.idle else None
         self._from_near: Flow
         self._from_far: Flow
         if self._timer is None and meter.rate_rx is None:
@@ -216,15 +217,16 @@ class TcpRelay:
         if full:
             from_far.pause_writing()
 
-    def close(self) -> None:
-        """End both sides in order, sending what they were given."""
-        self.near.close()
-        self.far.close()
-
     def abort(self) -> None:
         """Break both sides, at once."""
         self.near.abort()
         self.far.abort()
+
+    def _idle(self) -> None:
+        """Nothing has passed for too long: break both sides, behind what they were given."""
+        self._error = TimeoutError("idle for too long")
+        self.near.break_off()
+        self.far.break_off()
 
     def link_lost(self, other: Link, error: Exception | None) -> None:
         """One link is gone; `other` is the one it was joined to."""
@@ -232,7 +234,11 @@ class TcpRelay:
         last = self._open == 0
         if error is not None:
             self._error = error
-            other.break_off()
+            if isinstance(error, UnreadError) and other.unsent:
+                # What kept it from being read is that this one takes no more: that has been waited for.
+                other.abort()
+            else:
+                other.break_off()
         if last:
             ended = self._ended
             # Nothing that is left refers to the relay behind this, so it needs no garbage collector.

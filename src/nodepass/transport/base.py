@@ -37,7 +37,7 @@ LOW_WATER = 16 * 1024
 """Bytes waiting to be sent under which it lets the feeder go on."""
 
 LINGER = 10.0
-"""Seconds a link that ends may take to send what is left, and one that broke to have read what had come."""
+"""Seconds a link that ends may take to send what is left, and one that broke to have read what had come (`Patience`)."""
 
 
 class Ending(Enum):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nodepass.transport.base import LINGER, NOBODY, Ending, Link, gone_before_use
+from nodepass.transport.patience import Patience, UnreadError
 from nodepass.transport.send_queue import SendQueue
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ class QueuedLink(Link):
         self._write_ended = False
         self._ending: Ending | None = None
         self._last_error: Exception | None = None
-        self._linger: asyncio.TimerHandle | None = None
+        self._linger: asyncio.TimerHandle | Patience | None = None
         self.coalesce = True
         self.remote = remote
 
@@ -62,7 +64,9 @@ class QueuedLink(Link):
             return
         self._ending = Ending.BREAK
         self._read_no_more()
-        self._abort_later()
+        if self._linger is not None:
+            self._linger.cancel()
+        self._linger = Patience(self._left, self.abort)
         if not self._queue:
             self._abort_when_received()
 
@@ -74,8 +78,21 @@ class QueuedLink(Link):
     def _abort_when_received(self) -> None:
         """Call `abort` once all that has been sent has arrived, as far as a reset could overtake it."""
 
+    @abstractmethod
+    def _left(self) -> object:
+        """What is left to be moved, for a `Patience`."""
+
+    @abstractmethod
+    def _lose(self, error: Exception | None) -> None:
+        """The link is gone for its owner, who is told once."""
+
+    def _lose_unless_read(self, error: Exception) -> None:
+        """The link broke, and what had come before can still be read, for a while."""
+        if self._linger is None:
+            self._linger = Patience(self._left, partial(self._lose, UnreadError(*error.args)))
+
     def _abort_later(self) -> None:
-        """What is left has a while to go."""
+        """What is left has a while to go, in order."""
         if self._linger is not None:
             self._linger.cancel()
         self._linger = self._loop.call_later(LINGER, self.abort)

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 
 from nodepass.net.address import from_socket
 from nodepass.net.resets import ResetWatch
-from nodepass.net.tcp_options import reset_on_close, unacknowledged
-from nodepass.transport.base import LINGER, Ending
+from nodepass.net.tcp_options import reset_on_close, unacknowledged, unread
+from nodepass.transport.base import Ending
 from nodepass.transport.queued_link import QueuedLink
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ class SocketLink(QueuedLink):
         if not self._broken:
             self._broken = True
             error = self._failure or ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
-            self._linger = self._linger or self._loop.call_later(LINGER, self._lose, error)
+            self._lose_unless_read(error)
         if self._reading:
             # Once more for each read: libuv stops watching a socket that has an error (see `net.resets`).
             self._loop.remove_reader(self._fd)
@@ -243,6 +243,10 @@ class SocketLink(QueuedLink):
         self._receiver.eof_received()
         if self._write_ended and not self._queue:
             self._lose(None)
+
+    def _left(self) -> object:
+        sock = self._sock
+        return None if sock is None else (self._queue.size, unacknowledged(sock), unread(sock))
 
     def _abort_when_received(self) -> None:
         # A reset makes the kernel forget what has not arrived.

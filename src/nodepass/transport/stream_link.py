@@ -20,7 +20,7 @@ from abc import abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from nodepass.transport.base import LINGER, Ending
+from nodepass.transport.base import Ending
 from nodepass.transport.queued_link import QueuedLink
 
 if TYPE_CHECKING:
@@ -256,6 +256,9 @@ class StreamLink(QueuedLink):
         if self._read_ended and self._told_end:
             self._lose(None)
 
+    def _left(self) -> object:
+        return self._queue.size, self._stashed
+
     def _end_told(self) -> None:
         if not self._told_end:
             self._told_end = True
@@ -278,8 +281,7 @@ class StreamLink(QueuedLink):
         if self._ending is not None:
             self._lose(error)
             return
-        if self._linger is None:
-            self._linger = self._loop.call_later(LINGER, self._lose, error)
+        self._lose_unless_read(error)
         self._read_on()
 
     def _lose(self, error: Exception | None) -> None:

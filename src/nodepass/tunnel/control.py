@@ -2,7 +2,7 @@
 
 What always holds: a line that does not decode is logged and skipped, and is no sign of life; a line without end is cut
 off at a limit; three report intervals after the last line the peer is dead; `closed` is called once, and nothing comes
-after it.
+after it. However much comes at once, the loop turns after `PIECE` bytes of it: lines may be false ones, and many.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 SILENT_INTERVALS = 3
 """Report intervals without a line after which the peer is dead (spec: wire.md)."""
+
+
+PIECE = 2048
+"""Bytes that are dealt with before the loop turns; meanwhile the link is not read."""
 
 
 class Control:
@@ -132,7 +136,23 @@ class Control:
     # As the link's receiver.
 
     def data_received(self, data: memoryview) -> None:
-        for line in self._splitter.feed(bytes(data)):
+        if len(data) > PIECE:
+            self._link.pause_reading()
+            self._take_in_turns(bytes(data))
+        else:
+            self._take(bytes(data))
+
+    def _take_in_turns(self, data: bytes) -> None:
+        self._take(data[:PIECE])
+        if self._closed is None:
+            return
+        if len(data) > PIECE:
+            self._loop.call_soon(self._take_in_turns, data[PIECE:])
+        else:
+            self._link.resume_reading()
+
+    def _take(self, data: bytes) -> None:
+        for line in self._splitter.feed(data):
             if isinstance(line, Overlong):
                 self._log.seldom("control", WARN, "Control channel: skipped a line of over %d bytes", line.limit)
                 continue

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nodepass.log import DEBUG, ERROR, WARN
 from nodepass.net.address import parse
-from nodepass.protocol.launch import CONFIRMED, REFUSED
+from nodepass.protocol.launch import CONFIRMED, REFUSED, REPEATED
 from nodepass.protocol.signals import Action
 from nodepass.relay.tcp import TcpRelay
 from nodepass.relay.udp import UdpRelay
@@ -53,6 +53,8 @@ class Egress:
         service = _Service(session, signal, self._targets, self._resources)
         if signal.action in self._refused:
             service.refuse(pooled)
+        elif not self._resources.repeats.begin(signal.name, service):
+            service.refuse(pooled, REPEATED)
         else:
             service.begin(pooled)
 
@@ -60,12 +62,13 @@ class Egress:
 class _Service:
     """One user on the way to its target."""
 
-    __slots__ = ("_attempt", "_pooled", "_remote", "_resources", "_session", "_targets", "_udp")
+    __slots__ = ("_name", "_pooled", "_remote", "_resources", "_session", "_targets", "_udp")
 
     def __init__(self, session: Session, signal: Signal, targets: Targets, resources: Resources) -> None:
         self._session = session
         self._targets = targets
         self._resources = resources
+        self._name = signal.name
         self._udp = signal.action is Action.UDP
         self._remote: Address = parse(signal.remote)
 
@@ -74,12 +77,12 @@ class _Service:
         timeout = self._resources.tunables.pool_get_timeout
         self._session.pool.outgoing_get(connection_id, timeout, self.refuse if refuse else self._on_connection)
 
-    def refuse(self, pooled: PooledLink | None) -> None:
+    def refuse(self, pooled: PooledLink | None, word: bytes = REFUSED) -> None:
         """Let the user's end of the tunnel know, as far as it understands, that no target is reached."""
         if pooled is None:
             return
         if self._session.dialect.confirms and not self._udp:
-            pooled.link.write(REFUSED)
+            pooled.link.write(word)
             pooled.link.break_off()
         else:
             pooled.link.abort()
@@ -94,6 +97,7 @@ class _Service:
         """Look for a target for this connection."""
         if not self._resources.meter.begin(udp=self._udp):
             self._resources.log.seldom("slot", WARN, "All slots are taken: refused the user at %s", self._remote)
+            self._resources.repeats.over(self._name, self)
             self.refuse(pooled)
             return
         self._pooled = pooled
@@ -106,6 +110,7 @@ class _Service:
         def lost() -> None:
             attempt.cancel()
             self._session.relays.discard(self)
+            self._resources.repeats.over(self._name, self)
             self._end()
 
         if self in self._session.relays:
@@ -121,13 +126,14 @@ class _Service:
         self.refuse(self._pooled)
         self._end()
 
-    def _hand_over(self) -> None:
+    def _hand_over(self, *, reached: bool = False) -> None:
         """The search is over: the connection is looked after by someone else."""
         self._session.relays.discard(self)
+        self._resources.repeats.over(self._name, self, reached=reached)
         self._pooled.lost = None
 
     def _on_target(self, way: Way) -> None:
-        self._hand_over()
+        self._hand_over(reached=True)
         relay = TcpRelay(way.link, self._pooled.link, self._resources.meter, self._on_tcp_end)
         self._session.relays.add(relay)
         first = CONFIRMED if self._session.dialect.confirms else b""

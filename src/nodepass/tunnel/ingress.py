@@ -6,28 +6,27 @@ The order of the checks is the order of the methods. What has been refused costs
 from __future__ import annotations
 
 import asyncio
+import secrets
 from typing import TYPE_CHECKING
 
 from nodepass.config import Blocked
 from nodepass.errors import TunnelError
 from nodepass.log import DEBUG, WARN
-from nodepass.net.address import Address
 from nodepass.net.listen import TcpListener
-from nodepass.net.peek import Peek
-from nodepass.protocol.proxy_header import V2_LIMIT, ProxyHeaderParser
+from nodepass.protocol.launch import REFUSED, REPEATED
 from nodepass.protocol.sniff import Sniffer
 from nodepass.relay.joining import Joining
 from nodepass.relay.tcp import TcpRelay
 from nodepass.transport.tcp_link import TcpLink
 from nodepass.transport.tls_link import TlsLink
-from nodepass.tunnel.admission import Admission
+from nodepass.tunnel.admission import Admission, ProxyHeader
 from nodepass.tunnel.upstream import Failure
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
 
     from nodepass.config import ClientConfig, ServerConfig
+    from nodepass.net.address import Address
     from nodepass.net.certificates import CertificateSource
     from nodepass.protocol.sniff import Verdict
     from nodepass.transport.base import Link
@@ -37,6 +36,14 @@ if TYPE_CHECKING:
 
 PATIENCE = (0.02, 0.04, 0.08, 0.16, 0.32)
 """Seconds after which a user whose way broke is sent another, time after time."""
+
+
+ASKED_AGAIN = 3
+"""Times that a user who has spoken goes back to those through whom its way broke: they know whether a target has heard of
+it."""
+
+NAME_SIZE = 8
+"""Bytes of a user's name."""
 
 
 class TcpIngress:
@@ -63,7 +70,7 @@ class TcpIngress:
         self._admission = Admission(config)
         self._block = config.block
         self._certificate = certificate
-        self._arriving: set[TlsLink | _ProxyHeader] = set()
+        self._arriving: set[TlsLink | ProxyHeader] = set()
         self._listener = TcpListener(sockets, self._accepted, resources.log)
 
     def close(self) -> None:
@@ -80,9 +87,9 @@ class TcpIngress:
                 self._take_in(sock, remote)
         elif self._has_slot(sock, remote):
             timeout = self._resources.tunables.handshake_timeout
-            self._arriving.add(_ProxyHeader(sock, remote, timeout, self._header_read, self._header_failed))
+            self._arriving.add(ProxyHeader(sock, remote, timeout, self._header_read, self._header_failed))
 
-    def _header_read(self, header: _ProxyHeader, sock: socket.socket) -> None:
+    def _header_read(self, header: ProxyHeader, sock: socket.socket) -> None:
         """A trusted proxy has said who the user is."""
         self._arriving.discard(header)
         if self._may_come(sock, header.remote):
@@ -90,7 +97,7 @@ class TcpIngress:
         else:
             self._resources.meter.end(udp=False)
 
-    def _header_failed(self, header: _ProxyHeader, error: Exception) -> None:
+    def _header_failed(self, header: ProxyHeader, error: Exception) -> None:
         """A trusted proxy's connection did not begin as it must."""
         self._arriving.discard(header)
         self._resources.meter.end(udp=False)
@@ -145,7 +152,18 @@ class TcpIngress:
 class _TcpUser:
     """One user that has been admitted, from the search for a way on to the end of its relay."""
 
-    __slots__ = ("_breaks", "_failed", "_gone", "_joining", "_near", "_relays", "_resources", "_sniffer", "_upstream")
+    __slots__ = (
+        "_breaks",
+        "_failed",
+        "_gone",
+        "_joining",
+        "_name",
+        "_near",
+        "_relays",
+        "_resources",
+        "_sniffer",
+        "_upstream",
+    )
 
     def __init__(self, near: Link, sniffer: Sniffer | None, upstream: Upstream, resources: Resources) -> None:
         self._near = near
@@ -154,6 +172,7 @@ class _TcpUser:
         self._resources = resources
         self._joining: Joining | None = None
         self._failed: dict[object, Failure] = {}
+        self._name = secrets.token_hex(NAME_SIZE)
         self._breaks = 0
         self._gone = False
         self._relays: set[Relay] = set()
@@ -162,7 +181,7 @@ class _TcpUser:
         """Ask for one, if there is another than those that have failed this user."""
         if self._gone:
             return
-        self._upstream.open_tcp(self._near.remote, self._opened, self._no_way, self._failed)
+        self._upstream.open_tcp(self._near.remote, self._opened, self._no_way, self._failed, self._name)
 
     def _opened(self, way: Way) -> None:
         """There is a way on."""
@@ -183,7 +202,7 @@ class _TcpUser:
             way.link,
             way.launch,
             confirmed=lambda early, full: self._confirmed(way, early, full=full),
-            failed=lambda refused: self._way_failed(way, Failure.REFUSED if refused else Failure.BROKEN),
+            failed=lambda word: self._way_failed(way, word),
         )
 
     def _confirmed(self, way: Way, early: bytes, *, full: bool) -> None:
@@ -194,18 +213,25 @@ class _TcpUser:
             self._sniffer = joining.sniffer
         self._start(way.link, early, full=full)
 
-    def _way_failed(self, way: Way, failure: Failure) -> None:
+    def _way_failed(self, way: Way, word: bytes) -> None:
         """It ended before the other end had said that it reached a target.
 
         So no target has heard of the user, unless the other end is silent: then its word may be lost, and only a user that
-        has said nothing can be sent another way without the risk that two targets hear the same.
+        has said nothing can be sent another way without the risk that two targets hear the same. Where the way broke, the
+        word may be lost as well: the other end is asked first, as long as there is one.
         """
         if self._joining is not None:
             way.relays.discard(self._joining)
-        self._failed[way.carrier] = failure
-        if way.fell_silent() and self._joining is not None and self._joining.has_spoken:
+        has_spoken = self._joining is not None and self._joining.has_spoken
+        if word == REFUSED:
+            self._failed[way.carrier] = Failure.REFUSED
+        elif not has_spoken or self._breaks >= ASKED_AGAIN:
+            self._failed[way.carrier] = Failure.BROKEN
+        if word == REPEATED and has_spoken:
+            self._no_way(TunnelError("its way broke when a target may have heard of it already"))
+        elif way.fell_silent() and has_spoken:
             self._no_way(TunnelError("the other end fell silent before it told of a target"))
-        elif failure is Failure.REFUSED:
+        elif word == REFUSED:
             self.look_for_way()
         elif self._breaks < len(PATIENCE):
             # What carries it may be dying: that will be known soon.
@@ -250,45 +276,3 @@ class _TcpUser:
         self._resources.meter.end(udp=False)
         if self._resources.log.shows(DEBUG):
             self._resources.log.debug("Exchange complete: %s: %s", self._near.remote, error or "ended")
-
-
-class _ProxyHeader:
-    """A connection from a trusted proxy, whose first bytes say who the user is.
-
-    The header is taken off the socket and nothing behind it, so that TLS or anything else can follow.
-    """
-
-    __slots__ = ("_failed", "_parser", "_peek", "_read", "remote")
-
-    def __init__(
-        self,
-        sock: socket.socket,
-        remote: Address,
-        timeout: float,
-        read: Callable[[_ProxyHeader, socket.socket], None],
-        failed: Callable[[_ProxyHeader, Exception], None],
-    ) -> None:
-        self.remote = remote
-        """The proxy, and once its header has been read, the user."""
-        self._read = read
-        self._failed = failed
-        self._parser = ProxyHeaderParser()
-        self._peek = Peek(sock, V2_LIMIT, timeout, self._examine, self._on_header, self._on_failure)
-
-    def abort(self) -> None:
-        """Close the connection; nothing is called any more."""
-        self._peek.cancel()
-
-    def _examine(self, data: bytes) -> int | None:
-        header = self._parser.feed(data)
-        if header is None:
-            return None
-        if header.source is not None:
-            self.remote = Address(*header.source)
-        return len(data) - len(self._parser.rest)
-
-    def _on_header(self, sock: socket.socket) -> None:
-        self._read(self, sock)
-
-    def _on_failure(self, error: Exception) -> None:
-        self._failed(self, error)

@@ -12,6 +12,7 @@ from nodepass.relay.meter import SMALLEST_READ, Meter
 from nodepass.transport.socket_link import Shared
 from nodepass.transport.tickets import Tickets
 from nodepass.tunnel.place import Place
+from nodepass.tunnel.repeats import Repeats
 
 if TYPE_CHECKING:
     from nodepass.config import ClientConfig, ServerConfig, Tunables
@@ -36,6 +37,7 @@ class Resources:
         datagrams: what all UDP sockets read into.
         tickets: of servers, with which a client comes back to them.
         place: where the instance runs, which binds for it.
+        repeats: users whom the other end has announced.
     """
 
     log: Log
@@ -48,6 +50,7 @@ class Resources:
     datagrams: memoryview
     tickets: Tickets
     place: Place
+    repeats: Repeats
 
     def close(self) -> None:
         """Let go of what they hold: background tasks, the watch over sockets."""
@@ -75,4 +78,5 @@ def make_resources(
         datagrams=memoryview(bytearray(tunables.udp_data_buf_size + 1)),
         tickets=Tickets(),
         place=place,
+        repeats=Repeats(),
     )

@@ -222,13 +222,13 @@ class Session:
 
     # Users.
 
-    def launch(self, action: Action, remote: Address) -> tuple[PooledLink, bytes] | None:
+    def launch(self, action: Action, remote: Address, name: str) -> tuple[PooledLink, bytes] | None:
         """Send a user on the way: an idle connection, and what must be said on it first; None where there is none now."""
         pooled = self.lend(action)
         if pooled is None:
             return None
         if self.dialect.inband:
-            return pooled, encode_launch(action, str(remote))
+            return pooled, encode_launch(action, str(remote), name if self.dialect.confirms else "")
         self._send(Signal(action, remote=str(remote), id=pooled.id))
         return pooled, b""
 

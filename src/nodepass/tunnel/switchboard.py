@@ -3,7 +3,8 @@
 What always holds: users are served in the order they came, TCP and UDP each by themselves, and those whom a session has
 failed hold up nobody; each waits at most NP_POOL_GET_TIMEOUT, not counting the time in which a session is being verified;
 no more than NP_SEMAPHORE_LIMIT wait; a new user goes to the session that carries the fewest, and that has not failed it;
-one that says that it reaches no target is not asked again.
+one that says that it reaches no target is not asked again. Whatever goes wrong with one of those who wait is that one's
+alone: it has left its queue before it is told, and who is turned away is told in a call of the loop's own.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class Carrier(Protocol):
     def ended(self) -> asyncio.Future[SessionError]:
         """See `Session`."""
 
-    def launch(self, action: Action, remote: Address) -> tuple[PooledLink, bytes] | None:
+    def launch(self, action: Action, remote: Address, name: str) -> tuple[PooledLink, bytes] | None:
         """See `Session`."""
 
     def lend(self, action: Action) -> PooledLink | None:
@@ -82,6 +83,7 @@ class _Waiting:
 
     action: Action
     remote: Address
+    name: str
     deliver: Deliver
     failed: Callable[[Exception], None]
     avoid: Mapping[object, Failure]
@@ -104,7 +106,7 @@ class Switchboard:
         """Each with the number of the last user that it was given."""
         self._users = 0
         self._waiting: dict[Action, deque[_Waiting]] = {Action.TCP: deque(), Action.UDP: deque()}
-        self._failed: list[_Waiting] = []
+        self._failed: deque[_Waiting] = deque()
         """Those whom some session has failed. They are few, and what they wait for differs."""
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -122,12 +124,15 @@ class Switchboard:
 
     def serve_waiting(self) -> None:
         """A session became ready or got room: serve those who wait."""
-        if self._failed:
-            failed, self._failed = self._failed, []
-            self._failed += [user for user in failed if not self._serve(user)]
+        for _ in range(len(self._failed)):
+            if self._failed and not self._serve(user := self._failed.popleft()):
+                self._failed.append(user)
         for waiting in self._waiting.values():
-            while waiting and self._serve(waiting[0]):
-                waiting.popleft()
+            while waiting:
+                user = waiting.popleft()
+                if not self._serve(user):
+                    waiting.appendleft(user)
+                    break
 
     def waiting(self, action: Action) -> int:
         """How many users wait for a connection."""
@@ -158,6 +163,7 @@ class Switchboard:
         opened: Callable[[Way], None],
         failed: Callable[[Exception], None],
         avoid: Mapping[object, Failure] = NOTHING_FAILED,
+        name: str = "",
     ) -> None:
         """See `Upstream`."""
 
@@ -167,7 +173,7 @@ class Switchboard:
                 launch = b""
             opened(Way(pooled.link, session.relays, session, lambda: session.fell_silent or pooled.fell_silent, launch))
 
-        self._open(_Waiting(Action.TCP, remote, deliver, failed, avoid, self._loop.time()))
+        self._open(_Waiting(Action.TCP, remote, name, deliver, failed, avoid, self._loop.time()))
 
     def open_udp(
         self, remote: Address, opened: Callable[[DatagramEnd, set[Relay]], None], failed: Callable[[Exception], None]
@@ -178,7 +184,7 @@ class Switchboard:
             pooled.link.write(launch)
             opened(session.datagrams(pooled), session.relays)
 
-        self._open(_Waiting(Action.UDP, remote, deliver, failed, NOTHING_FAILED, self._loop.time()))
+        self._open(_Waiting(Action.UDP, remote, "", deliver, failed, NOTHING_FAILED, self._loop.time()))
 
     def _open(self, user: _Waiting) -> None:
         waiting = self._waiting[user.action]
@@ -206,7 +212,7 @@ class Switchboard:
             )
         for session in sessions:
             refused = user.avoid.get(session) is Failure.REFUSED
-            launched = None if refused else session.launch(user.action, user.remote)
+            launched = None if refused else session.launch(user.action, user.remote, user.name)
             if launched is not None:
                 self._users += 1
                 self._sessions[session] = self._users
@@ -239,11 +245,11 @@ class Switchboard:
         for waiting in self._waiting.values():
             while waiting and condition(waiting[0]):
                 away.append(waiting.popleft())
-        failed, self._failed = self._failed, []
+        failed, self._failed = self._failed, deque()
         for user in failed:
             (away if condition(user) else self._failed).append(user)
         for user in away:
-            user.failed(TunnelError(reason))
+            self._loop.call_soon(user.failed, TunnelError(reason))
 
     def _reason(self) -> str:
         if all(session.lent and not session.ready for session in self._sessions):

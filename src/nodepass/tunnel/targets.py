@@ -60,6 +60,7 @@ class Targets:
         opened: Callable[[Way], None],
         failed: Callable[[Exception], None],
         avoid: Mapping[object, Failure] = NOTHING_FAILED,
+        name: str = "",
     ) -> Attempt:
         """See `Upstream`; the PROXY header, if there is one, has been written to the link.
 

@@ -70,8 +70,12 @@ class Upstream(Protocol):
         opened: Callable[[Way], None],
         failed: Callable[[Exception], None],
         avoid: Mapping[object, Failure] = NOTHING_FAILED,
+        name: str = "",
     ) -> object:
-        """Open a stream for the user at `remote`, if there is a choice through a carrier that has not failed it."""
+        """Open a stream for the user at `remote`, if there is a choice through a carrier that has not failed it.
+
+        The name is the user's alone: by it, one who asks again is known.
+        """
 
     def open_udp(
         self, remote: Address, opened: Callable[[DatagramEnd, set[Relay]], None], failed: Callable[[Exception], None]

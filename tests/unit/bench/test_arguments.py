@@ -8,6 +8,7 @@ import pytest
 
 from bench.arguments import parse_arguments
 from bench.contenders import V1, Frp, Rathole
+from bench.model import Cast
 from bench.ports import PortMaker
 from bench.rows import QUICK, all_rows, chosen
 
@@ -87,9 +88,31 @@ def test_a_pattern_finds_rows_beyond_the_quick_ones() -> None:
     assert names("bulk-up-8/http2", quick=True) == ["bulk-up-8/http2"]
 
 
-def test_every_transport_tls_mode_and_flow_has_its_bulk() -> None:
-    setups = {row.setup for row in all_rows(PortMaker()) if row.name.startswith("bulk-down-1/")}
-    assert {(str(setup)) for setup in setups} == {
-        *("tcp", "tcp+tls", "quic", "websocket", "websocket+tls", "http2", "single"),
-        *("tcp-forward", "tcp+tls-forward", "quic-forward", "websocket-forward", "websocket+tls-forward", "http2-forward"),
+TUNNELS = {"tcp", "tcp+tls", "quic", "websocket", "websocket+tls", "http2"}
+FORWARD = {f"{name}-forward" for name in TUNNELS}
+WITH_FILES = {"quic+tls2", "websocket+tls2", "http2+tls2"}
+
+
+def setups(load: str) -> set[str]:
+    """The names of the setups under which a load is measured."""
+    return {name.removeprefix(f"{load}/") for name in names() if name.startswith(f"{load}/")}
+
+
+@pytest.mark.parametrize(
+    "load", ["bulk-down-8", "bulk-up-1", "bulk-up-8", "one-connection", "idle-2000", "udp-200", "udp-1400", "beside-bulk"]
+)
+def test_both_flows_have_the_same_rows(load: str) -> None:
+    assert setups(load) - {"single+tls"} == {*TUNNELS, *FORWARD, "tcp+tls2", "single"}
+
+
+@pytest.mark.parametrize("load", ["bulk-down-1", "requests-64", "new-connections", "first-byte"])
+def test_every_transport_tls_mode_and_flow_has_its_main_rows(load: str) -> None:
+    assert setups(load) - {"single+tls"} == {*TUNNELS, *FORWARD, *WITH_FILES, "tcp+tls2", "single"}
+
+
+def test_several_processes_are_measured_beside_one() -> None:
+    rows = [row for row in all_rows(PortMaker()) if row.cast is Cast.WORKERS]
+    assert {row.name.partition("/")[0] for row in rows} == {
+        *("workers-connections", "workers-requests", "workers-hellos", "workers-paced", "workers-overload")
     }
+    assert all(row.name.startswith("workers-") for row in rows)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from bench.compare import Verdict, change_text, comparison, verdict
-from bench.model import BenchError
-from bench.results import Results
+from bench.loads.instances import Instances
+from bench.model import BenchError, Sample
+from bench.results import Results, RowResult
 from tests.unit.bench.results_of import RATE, TIME, row
 
 
@@ -52,6 +53,30 @@ def test_the_others_are_shown_beside_ours() -> None:
     assert len(found) == 3
     assert found[1].split() == ["load/tcp", "rate,", "1/s", "100", "150", "+50.0", "%", "better", "haproxy", "+10.0", "%"]
     assert found[2].split() == ["time,", "ms", "10.0", "10.0", "+0.0", "%", "same", "haproxy", "+0.0", "%"]
+
+
+OLDER = """{
+ "format": 1,
+ "machine": {"when": "2026-11-23T00:00:00+00:00", "machine": "2 processors", "nodepass": "nodepass 0.1.0"},
+ "rows": [
+  {"name": "instances-1", "contenders": ["nodepass", "haproxy"], "figures": [
+    {"name": "start of all", "unit": "s", "better": "lower", "values": {"nodepass": [0.4, 0.5]}},
+    {"name": "memory of each", "unit": "MB", "better": "lower", "values": {"nodepass": [40.0, 40.0]}}],
+   "failures": {}, "absent": {"haproxy": "haproxy has no master"}, "notes": {}, "skipped": ""},
+  {"name": "bulk-down-1/tcp", "contenders": ["nodepass"], "figures": [
+    {"name": "throughput", "unit": "MB/s", "better": "higher", "values": {"nodepass": [100.0]}}],
+   "failures": {}, "absent": {}, "notes": {}, "skipped": ""}]}"""
+"""As it was written before instances were given users, and the head of the table had a commit."""
+
+
+def test_files_of_before_rows_had_more_figures_can_be_compared() -> None:
+    now = RowResult("instances-1", ("nodepass", "haproxy"), Instances.figures)
+    now.add("nodepass", Sample({figure.name: 20 for figure in Instances.figures}))
+    found = comparison(Results.from_json(OLDER), Results({}, [now])).splitlines()
+    assert [line.split()[-5:] for line in found[1:]] == [
+        ["0.45", "20.0", "+4344.4", "%", "WORSE"],
+        ["40.0", "20.0", "-50.0", "%", "better"],
+    ]
 
 
 def test_nothing_in_common_is_said() -> None:

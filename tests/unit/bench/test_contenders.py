@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import ssl
 import tomllib
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import nodepass
-from bench.contenders import V1, Frp, NodePass, Rathole, Reference
+from bench.contenders import V1, Frp, NodePass, Rathole, Reference, Spread
 from bench.contenders.certificate import make_certificate
 from bench.gate import HEADER, strip
 from bench.model import Command, Flow, Ports, Setup
 from bench.ports import PortMaker
-from bench.rows import HTTP2, QUIC, SINGLE, SINGLE_TLS, TCP, TCP_TLS, TUNNELS, WEBSOCKET_TLS
-from nodepass.config import ClientConfig, ServerConfig
+from bench.rows import HTTP2, QUIC, SINGLE, SINGLE_TLS, TCP, TCP_FILES, TCP_TLS, TUNNELS, WEBSOCKET_TLS, WITH_FILES
+from nodepass.config import ClientConfig, ServerConfig, TlsMode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,6 +46,52 @@ def test_a_tunnel_is_the_one_that_is_asked_for(setup: Setup, flow: Flow, tmp_pat
     assert (at_server, at_client) == (expected if flow is Flow.REVERSE else expected[::-1])
 
 
+@pytest.mark.parametrize("setup", [TCP_FILES, *WITH_FILES], ids=str)
+def test_a_certificate_of_files_is_verified(setup: Setup, tmp_path: Path) -> None:
+    at_server, at_client = commands(OURS, setup, tmp_path)
+    server, client = (nodepass.parse_url(one.argv[-1]) for one in (at_server, at_client))
+    assert isinstance(server, ServerConfig)
+    assert isinstance(client, ClientConfig)
+    assert (server.tls, server.type) == (TlsMode.FILES, setup.transport)
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(server.crt, server.key)
+    assert "SSL_CERT_FILE" not in at_server.env
+    verifying = ssl.create_default_context(cafile=at_client.env["SSL_CERT_FILE"])
+    assert verified(serving, verifying, client.sni)
+    assert not verified(serving, verifying, "another.name")
+    assert not verified(serving, ssl.create_default_context(), client.sni)
+
+
+def verified(serving: ssl.SSLContext, verifying: ssl.SSLContext, name: str) -> bool:
+    """Whether a client accepts the server's certificate."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = serving.wrap_bio(to_server, to_client, server_side=True)
+    client = verifying.wrap_bio(to_client, to_server, server_hostname=name)
+    for side in (client, server):
+        with suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    try:
+        client.do_handshake()
+    except ssl.SSLCertVerificationError:
+        return False
+    return True
+
+
+def test_others_verify_the_same_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands(Frp("/frps", "/frpc"), TCP_FILES, tmp_path)
+    assert "certFile" in toml(tmp_path, "frps.toml")["transport"]["tls"]
+    frpc = toml(tmp_path, "frpc.toml")["transport"]["tls"]
+    assert (frpc["trustedCaFile"], frpc["serverName"]) == (str(tmp_path / "authority.pem"), "localhost")
+    monkeypatch.setattr("bench.contenders.reference.find", lambda program: f"/{program}")
+    commands(Reference(), TCP_FILES, tmp_path)
+    assert (
+        f"ssl verify required ca-file {tmp_path}/authority.pem verifyhost localhost" in (tmp_path / "near.cfg").read_text()
+    )
+    monkeypatch.setattr("bench.contenders.reference.find", lambda program: None if program == "haproxy" else f"/{program}")
+    Reference().commands(TCP_FILES, PORTS, tmp_path)
+    assert f"proxy_ssl_trusted_certificate {tmp_path}/authority.pem" in (tmp_path / "near.conf").read_text()
+
+
 @pytest.mark.parametrize("setup", [SINGLE, SINGLE_TLS], ids=str)
 def test_a_forwarder_is_one_process(setup: Setup, tmp_path: Path) -> None:
     (command,) = commands(OURS, setup, tmp_path)
@@ -61,6 +108,20 @@ def test_v1_has_no_tls_at_its_forwarder() -> None:
     assert peer.refusal(SINGLE) == peer.refusal(TCP_TLS) == ""
 
 
+def test_v1_gives_up_a_tunnel_with_files() -> None:
+    assert "tls=2" in V1("/somewhere").refusal(TCP_FILES)
+
+
+@pytest.mark.parametrize("setup", [TCP, SINGLE, SINGLE_TLS], ids=str)
+def test_workers_are_all_that_differs(setup: Setup, tmp_path: Path) -> None:
+    several, one = (commands(Spread("name", OURS, number), setup, tmp_path) for number in (2, 1))
+    for more, less in zip(several, one, strict=True):
+        config = nodepass.parse_url(more.argv[-1])
+        assert isinstance(config, ServerConfig | ClientConfig)
+        assert config.workers == 2
+        assert less.argv[-1] == more.argv[-1].replace("workers=2", "workers=1")
+
+
 def toml(folder: Path, name: str) -> dict[str, Any]:
     return tomllib.loads((folder / name).read_text())
 
@@ -73,7 +134,7 @@ def test_frp_is_configured_by_files(setup: Setup, tmp_path: Path) -> None:
     assert at_server["bindPort"] == at_client["serverPort"] == PORTS.tunnel
     assert ("quicBindPort" in at_server) is (setup is QUIC)
     assert at_client["transport"]["protocol"] == ("quic" if setup is QUIC else "tcp")
-    assert at_client["transport"]["tls"]["enable"] is setup.tls
+    assert at_client["transport"]["tls"]["enable"] is setup.encrypts
     assert {(one["type"], one["localPort"], one["remotePort"]) for one in at_client["proxies"]} == {
         ("tcp", PORTS.target, PORTS.users),
         ("udp", PORTS.target, PORTS.users),
@@ -87,7 +148,7 @@ def test_rathole_is_configured_by_files(setup: Setup, tmp_path: Path) -> None:
     server, client = toml(tmp_path, "server.toml")["server"], toml(tmp_path, "client.toml")["client"]
     kind = {TCP: "tcp", TCP_TLS: "tls", WEBSOCKET_TLS: "websocket"}[setup]
     assert server["transport"]["type"] == client["transport"]["type"] == kind
-    assert ("tls" in server["transport"]) is ("tls" in client["transport"]) is setup.tls
+    assert ("tls" in server["transport"]) is ("tls" in client["transport"]) is setup.encrypts
     assert server["services"]["udp"] == {"type": "udp", "bind_addr": f"127.0.0.1:{PORTS.users}"}
     assert client["services"]["tcp"] == {"type": "tcp", "local_addr": f"127.0.0.1:{PORTS.target}"}
     if setup is WEBSOCKET_TLS:
@@ -120,7 +181,7 @@ def test_the_certificate_can_be_served(tmp_path: Path) -> None:
     files = make_certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(files.both)
-    ssl.create_default_context(cafile=str(files.certificate))
+    ssl.create_default_context(cafile=str(files.authority))
     assert files.pkcs12.stat().st_size > 0
 
 

@@ -36,7 +36,19 @@ def read(pieces: list[bytes]) -> tuple[Signal, bytes] | None:
 def test_it_is_exact() -> None:
     assert encode_launch(Action.TCP, "10.1.2.3:4444") == b'\x00\x29{"action":"tcp","remote":"10.1.2.3:4444"}'
     assert encode_launch(Action.UDP, "[::1]:53") == b'\x00\x24{"action":"udp","remote":"[::1]:53"}'
+    assert encode_launch(Action.TCP, "1.2.3.4:5", "ab12") == b'\x00\x33{"action":"tcp","remote":"1.2.3.4:5","name":"ab12"}'
     assert CONFIRMED == b"\x01"
+
+
+@pytest.mark.parametrize("name", ["", "0", "0123456789abcdef", "f" * 32])
+def test_a_name_is_read(name: str) -> None:
+    assert read([encode_launch(Action.TCP, "1.2.3.4:5", name)]) == (Signal(Action.TCP, remote="1.2.3.4:5", name=name), b"")
+
+
+@pytest.mark.parametrize("name", ['"F"', '"g"', '" "', '"' + "f" * 33 + '"', "7", "null", "[]", '"0\\n"'])
+def test_what_is_no_name_is_refused(name: str) -> None:
+    with pytest.raises(SignalError, match="name"):
+        read([framed(f'{{"action":"tcp","remote":"1.2.3.4:5","name":{name}}}'.encode())])
 
 
 @given(st.sampled_from([Action.TCP, Action.UDP]), remotes, st.binary(max_size=50), cuts)

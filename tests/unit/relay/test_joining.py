@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodepass.protocol.launch import CONFIRMED, REFUSED
+from nodepass.protocol.launch import CONFIRMED, REFUSED, REPEATED
 from nodepass.protocol.sniff import Sniffer, Verdict
 from nodepass.relay.joining import KEPT, Joining
 from nodepass.relay.meter import Meter
@@ -47,7 +47,7 @@ class Scene:
             far,
             launch,
             confirmed=lambda early, full: self.told.append(("confirmed", early, *(["full"] if full else []))),
-            failed=lambda refused: self.told.append("refused" if refused else "broken"),
+            failed=lambda word: self.told.append({REFUSED: "refused", REPEATED: "repeated"}.get(word, "broken")),
         )
         return far
 
@@ -82,14 +82,14 @@ async def test_a_confirmation_hands_over_with_what_stands_behind_it(scene: Scene
     assert scene.told == [("confirmed", b"220 hello")]
 
 
-@pytest.mark.parametrize("end", [b"", REFUSED, b"\x02", b"HTTP/1.1 200 OK"])
+@pytest.mark.parametrize("end", [b"", REFUSED, REPEATED, b"\x03", b"HTTP/1.1 200 OK"])
 async def test_a_way_that_does_not_confirm_has_failed(scene: Scene, end: bytes) -> None:
     far = scene.go()
     if end:
         far.hears(end)
     else:
         far.hears_end()
-    assert scene.told == ["refused" if end == REFUSED else "broken"]
+    assert scene.told == [{REFUSED: "refused", REPEATED: "repeated"}.get(end, "broken")]
     assert far.end == "abort"
     assert not scene.near.lost
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
+
 from nodepass.relay.meter import Meter
 from nodepass.relay.tcp import TcpRelay
 
@@ -29,3 +33,19 @@ async def test_a_link_that_has_enough_with_the_first_word_holds_back_the_other_s
     assert not near.is_paused()
     near.hears(b"answer")
     assert far.sent == b"!answer"
+
+
+@pytest.mark.parametrize("ended", [(), ("near",), ("far",)])
+async def test_what_is_idle_for_too_long_is_broken_behind_what_it_was_given(ended: tuple[str, ...]) -> None:
+    """In order, it would look whole to both sides. That one has ended does not make the other's part whole."""
+    near, far = FakeLink(), FakeLink()
+    over: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+    relay = TcpRelay(near, far, Meter(0, 0, 0.01), lambda _, error: over.set_result(error))
+    relay.start()
+    near.hears(b"a part")
+    for link in ended:
+        {"near": near, "far": far}[link].hears_end()
+    async with asyncio.timeout(10):
+        assert isinstance(await over, TimeoutError)
+    assert (near.end, far.end) == ("break", "break")
+    assert far.sent == b"a part"

@@ -6,10 +6,9 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
-from nodepass.transport import queued_link, socket_link, stream_link
+from nodepass.transport import patience
 from nodepass.transport.base import HIGH_WATER
 from nodepass.transport.stream_link import StreamLink
-from nodepass.transport.websocket import link as websocket_link
 from tests.unit.transport.links import READ_SIZE, Notes, attached
 
 if TYPE_CHECKING:
@@ -267,8 +266,7 @@ def test_bytes_with_a_reset_right_behind_them_are_delivered_and_the_reset_notice
 
 
 def test_a_reset_is_noticed_while_reading_is_paused(run: Run, pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (queued_link, socket_link, stream_link, websocket_link):
-        monkeypatch.setattr(module, "LINGER", 0.01)
+    monkeypatch.setattr(patience, "STANDSTILL", 0.01)
 
     async def main() -> None:
         near, far = await pair()

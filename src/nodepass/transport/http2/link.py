@@ -35,7 +35,7 @@ class Http2Link(OrderedStream):
         super().__init__(connection.lower.remote)
         self._connection = connection
         self._sender = connection.sender
-        self._window = ReceiveWindow()
+        self._window = ReceiveWindow(connection.windows)
         self._closed = False
         self._peer_closed: Exception | None = None
         self.stream_id = stream_id
@@ -94,4 +94,5 @@ class Http2Link(OrderedStream):
             self._sender.grant(self.stream_id, grown)
 
     def _release(self) -> None:
+        self._window.close()
         self._connection.forget(self)

@@ -45,7 +45,7 @@ class MuxLink(OrderedStream):
         super().__init__(connection.lower.remote)
         self._connection = connection
         self._sender = connection.sender
-        self._window = ReceiveWindow(INITIAL_WINDOW)
+        self._window = ReceiveWindow(connection.windows, INITIAL_WINDOW)
         self._came = 0
         self._eaten = 0
         """Bytes that have been read and not told to the window."""
@@ -175,4 +175,5 @@ class MuxLink(OrderedStream):
             self._sender.say(window_update(self.stream_id, grown, self.take_flags()))
 
     def _release(self) -> None:
+        self._window.close()
         self._connection.forget(self)

@@ -103,6 +103,12 @@ class Arrivals:
         else:
             self._begin(last, [then])
 
+    def left(self, stream_id: int) -> int:
+        """What has been written on this stream and may not have arrived; another number once some of it has."""
+        core = self._engine.core
+        packets = core.outstanding_application_packets
+        return core.get_send_buffer_size(stream_id) or (-packets[0][0] if packets else 0)
+
     def look(self) -> None:
         """Packets may have been acknowledged or lost: see whose time has come."""
         unsent, self._unsent = self._unsent, []

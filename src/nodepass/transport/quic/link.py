@@ -34,7 +34,7 @@ class QuicLink(StreamLink):
         """In which round something was written last; see `Engine.rounds`."""
         self.granted = SMALLEST
         """The offset up to which the peer lets this stream be sent, if the two ends give credit."""
-        self.window = ReceiveWindow()
+        self.window = ReceiveWindow(streams.windows)
         """How far the peer may send, if they do."""
         self.came = 0
         """Bytes the peer has sent."""
@@ -91,10 +91,14 @@ class QuicLink(StreamLink):
     def _consumed(self, count: int) -> None:
         self._streams.consumed(self, count)
 
+    def _left(self) -> object:
+        return super()._left(), self._streams.left(self)
+
     def _abort_when_received(self) -> None:
         self._streams.abort_when_received(self)
 
     def _release(self) -> None:
+        self.window.close()
         self._streams.forget(self)
 
     def _lose(self, error: Exception | None) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from nodepass.errors import ProtocolError
 from nodepass.log import WARN
-from nodepass.policy.receive_window import SMALLEST
+from nodepass.policy.receive_window import SMALLEST, Budget
 from nodepass.transport.quic.arrivals import Arrivals
 from nodepass.transport.quic.credit import Credit
 from nodepass.transport.quic.link import QuicLink
@@ -75,6 +75,7 @@ class Streams:
         self._sending = Sending(engine, carrier, self._credit, self._links)
         self._arrivals = Arrivals(engine, carrier)
         self.stall = Stall(carrier.resume, interval, log)
+        self.windows = Budget()
         self.alive = 0
         """Links that are not gone for their owners."""
         self.fingerprint: str | None = None
@@ -196,6 +197,10 @@ class Streams:
     def abort_when_received(self, link: QuicLink) -> None:
         """Abort it once the peer has got what was sent on it."""
         self._arrivals.wait(link.id, link.abort)
+
+    def left(self, link: QuicLink) -> int:
+        """What has been written on it and may not have arrived; another number once some of it has."""
+        return self._arrivals.left(link.id)
 
     def vouch(self) -> None:
         """The peer has proved who it is."""

@@ -11,12 +11,15 @@ sends nothing. So:
 - The connection below is ended in order only behind both Closes: a proxy takes the end of one direction for that of both.
 
 What always holds: the link is gone for its owner when the connection below is, and all that came has been told; or, when
-the stream broke, when what came before has been told, or `LINGER` later.
+the stream broke, when what came before has been told, or has had time to be (`Patience`).
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 from nodepass.transport.base import LINGER, NOBODY, Ending
+from nodepass.transport.patience import Patience, UnreadError
 from nodepass.transport.websocket.message_link import NOTHING, MessageLink
 
 CUT_OFF = "the connection was cut off: it ended without a WebSocket Close"
@@ -59,7 +62,7 @@ class WebSocketLink(MessageLink):
         self._ended_below(ConnectionResetError(CUT_OFF))
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._ending is not None:
+        if self._ending is not None or isinstance(error, UnreadError):
             self._lose(error)
         else:
             self._ended_below(error or ConnectionResetError(CUT_OFF))
@@ -132,7 +135,11 @@ class WebSocketLink(MessageLink):
 
     def _lose_later(self, error: Exception) -> None:
         self._hurry_no_more()
-        self._linger = self._loop.call_later(LINGER, self._lose, error)
+        self._linger = Patience(self._left, partial(self._lose, UnreadError(*error.args)))
+
+    def _left(self) -> object:
+        """See `Patience`."""
+        return len(self._raw)
 
     def _hurry_no_more(self) -> None:
         if self._linger is not None:

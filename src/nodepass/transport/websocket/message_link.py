@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from nodepass.log import Log
     from nodepass.transport.base import Receiver
+    from nodepass.transport.patience import Patience
     from nodepass.transport.websocket.frames import BytesLike
     from nodepass.transport.websocket.keep_alive import KeepAlive
 
@@ -91,7 +92,7 @@ class MessageLink(Link):
         self._ending: Ending | None = None
         self._lost = False
         self._last_error: Exception | None = None
-        self._linger: asyncio.TimerHandle | None = None
+        self._linger: asyncio.TimerHandle | Patience | None = None
         self._wake: asyncio.Handle | None = None
         self._heard = True
         self.coalesce = True

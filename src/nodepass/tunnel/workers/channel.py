@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from typing import TYPE_CHECKING, Final
 
@@ -26,21 +27,28 @@ class Channel:
     """One end.
 
     What always holds: messages come whole and in order; `closed` is called once, when the other process is gone or given
-    up, and nothing comes after it.
+    up, and nothing comes after it. Of the descriptors that came with a message there are all, or none: where this process
+    has as many as it may, the kernel gives it fewer, and whoever holds the other ends of the rest sees them closed.
 
     Args:
         sock: a socket that keeps packets whole; owned from here on.
         received: called with each message, and the descriptors that came with it, which are the callee's.
         closed: called once when there is nobody at the other end any more.
+        short: called before a message whose descriptors are lost because this process has as many as it may.
     """
 
     def __init__(
-        self, sock: socket.socket, received: Callable[[Message, list[int]], None], closed: Callable[[], None]
+        self,
+        sock: socket.socket,
+        received: Callable[[Message, list[int]], None],
+        closed: Callable[[], None],
+        short: Callable[[], None] = lambda: None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._sock: socket.socket | None = sock
         self._received = received
         self._closed = closed
+        self._short = short
         self._unsent = PacketQueue(sock)
         sock.setblocking(False)
         self._loop.add_reader(sock.fileno(), self._on_readable)
@@ -69,17 +77,27 @@ class Channel:
             if self._sock is None:
                 return
             try:
-                packet, descriptors, _, _ = socket.recv_fds(self._sock, LARGEST_PACKET, MOST_DESCRIPTORS)
+                packet, descriptors, flags, _ = socket.recv_fds(self._sock, LARGEST_PACKET, MOST_DESCRIPTORS)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError:
-                packet, descriptors = b"", []
+                packet, descriptors, flags = b"", [], 0
             if not packet:
                 self._lose()
                 return
+            if flags & socket.MSG_CTRUNC:
+                close_all(descriptors)
+                descriptors = []
+                self._short()
             self._received(decode(packet), descriptors)
 
     def _lose(self) -> None:
         if self._sock is not None:
             self.close()
             self._closed()
+
+
+def close_all(descriptors: Sequence[int]) -> None:
+    """Nobody wants what came with a message."""
+    for descriptor in descriptors:
+        os.close(descriptor)

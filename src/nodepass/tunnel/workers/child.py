@@ -18,9 +18,21 @@ from nodepass.policy.sources import source_of
 from nodepass.tunnel.memory import Ruling
 from nodepass.tunnel.place import Place
 from nodepass.tunnel.workers.cells import TOTALS, Figure, SharedLimits
-from nodepass.tunnel.workers.channel import Channel
+from nodepass.tunnel.workers.channel import Channel, close_all
 from nodepass.tunnel.workers.company import Company
-from nodepass.tunnel.workers.messages import Bind, Bound, Finished, Judge, Judged, Progress, Release, Settled, Sibling, Stop
+from nodepass.tunnel.workers.messages import (
+    Bind,
+    Bound,
+    Finished,
+    Judge,
+    Judged,
+    Missed,
+    Progress,
+    Release,
+    Settled,
+    Sibling,
+    Stop,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +54,9 @@ TELL_INTERVAL: Final = 0.25
 """Seconds between figures: what a process that is killed has carried since the last ones is not counted."""
 
 BYTE: Final = 256
+
+MEET_AGAIN: Final = 1.0
+"""Seconds after which a child that had no descriptor left for the socket to another asks for it again."""
 
 BEHIND: Final = 1.0
 """Seconds that a handshake has to wait where the parent is too far behind to be asked about it."""
@@ -159,14 +174,17 @@ class WorkerPlace(Place):
         elif isinstance(message, Judged):
             self._judging.pop(message.number)(Ruling(message.wait, message.repeated))
         elif isinstance(message, Sibling):
-            self._met(message.index, socket.socket(fileno=descriptors[0]))
+            self._met(message.index, descriptors)
 
-    def _met(self, index: int, sock: socket.socket) -> None:
+    def _met(self, index: int, descriptors: list[int]) -> None:
         """There is another child. A client knows none of the others."""
         if self._company is None:
-            sock.close()
+            close_all(descriptors)
+        elif descriptors:
+            self._company.add(index, socket.socket(fileno=descriptors[0]))
         else:
-            self._company.add(index, sock)
+            self._company.is_short()
+            self._loop.call_later(MEET_AGAIN, self._channel.send, Missed(index))
 
     def _ask_to_judge(self, attempt: Attempt, ruled: Callable[[Ruling], None]) -> None:
         if self._channel.congested:
@@ -180,10 +198,11 @@ class WorkerPlace(Place):
         question = self._questions.get(answer.number)
         if question is None or question.done():
             # The run that asked has been stopped.
-            for descriptor in descriptors:
-                os.close(descriptor)
+            close_all(descriptors)
         elif answer.reason:
             question.set_exception(ListenError(answer.reason))
+        elif not descriptors:
+            question.set_exception(ListenError("cannot listen: too many open files"))
         else:
             question.set_result(descriptors)
 

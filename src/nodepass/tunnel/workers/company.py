@@ -13,14 +13,12 @@ What always holds:
 
 from __future__ import annotations
 
-import os
 import socket
 from typing import TYPE_CHECKING
 
 from nodepass.errors import SessionError, SilenceError
 from nodepass.log import WARN
 from nodepass.net.address import Address
-from nodepass.net.pair import tcp_pair
 from nodepass.policy.replay_window import ReplayWindow
 from nodepass.protocol.extension import Feature
 from nodepass.protocol.session_keys import session_of
@@ -29,9 +27,9 @@ from nodepass.transport.tcp_link import TcpLink
 from nodepass.tunnel.dialect import Dialect
 from nodepass.tunnel.workers.asking import Asking
 from nodepass.tunnel.workers.branch import Branch, name_of
-from nodepass.tunnel.workers.channel import Channel
+from nodepass.tunnel.workers.channel import Channel, close_all
 from nodepass.tunnel.workers.company_messages import Ask, Begun, Borrow, Came, Control, Lent, Over, Role, Shows, Told
-from nodepass.tunnel.workers.loans import Lender, Loans, lend, splice
+from nodepass.tunnel.workers.loans import Lender, Loans, lead, lend
 
 if TYPE_CHECKING:
     from nodepass.policy.newcomers import Newcomers
@@ -108,9 +106,18 @@ class Company:
         def received(message: Message, descriptors: list[int]) -> None:
             self._received(index, message, descriptors)
 
-        channel = self._channels[index] = Channel(sock, received, lambda: self._lost(index))
+        if index in self._channels:
+            # That it has lost the socket before may not have been heard yet.
+            self._channels[index].close()
+            self._lost(index)
+        channel = self._channels[index] = Channel(sock, received, lambda: self._lost(index), self.is_short)
         lender = self._loans.lenders[index] = Lender(index, channel, self._cells, self._codec, self._resources)
         self._member.switchboard.add(lender)
+
+    def is_short(self) -> None:
+        """A socket that another process has sent is lost."""
+        log = self._resources.log
+        log.seldom("descriptors", WARN, "Too many open files: a connection from another process is lost")
 
     # What this process tells the others.
 
@@ -230,7 +237,9 @@ class Company:
         if answer.role == Role.POOL:
             self._member.pool_connection(self._branch(keeper, answer), link)
         elif answer.role == Role.CONTROL:
-            self._lead(keeper, answer.session, link)
+            text = "Process %d leads %s to process %d"
+            self._resources.log.debug(text, self._index + 1, link.remote, keeper + 1)
+            lead(answer.session, link, self._channels[keeper], self._controls, self._resources)
         else:
             log = self._resources.log
             log.seldom("proof", WARN, "Refused a connection from %s: its proof is forged or was used", link.remote)
@@ -256,24 +265,13 @@ class Company:
             branch.become_ready()
         return branch
 
-    def _lead(self, keeper: int, session: str, link: Link) -> None:
-        """Lead the control channel to the keeper."""
-        try:
-            near, far = tcp_pair()
-        except OSError as error:
-            self._resources.log.seldom("pair", WARN, "No connection to another process: %s", error.strerror)
-            link.abort()
-            return
-        self._resources.log.debug("Process %d leads %s to process %d", self._index + 1, link.remote, keeper + 1)
-        link.vouch()
-        self._channels[keeper].send(Control(session), [far.detach()])
-        splice(link, TcpLink(near, self._resources.shared, link.remote), self._controls)
-
     def _control(self, message: Control, descriptors: list[int]) -> None:
         session = self._sessions.known_by_id(bytes.fromhex(message.session))
         if session is None or session.has_control:
-            for descriptor in descriptors:
-                os.close(descriptor)
+            close_all(descriptors)
+            return
+        if not descriptors:
+            session.end(SessionError("its control channel is lost: too many open files"))
             return
         link = TcpLink(socket.socket(fileno=descriptors[0]), self._resources.shared, session.peer)
         self._member.control_came(session, link)

@@ -8,7 +8,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Final
 
-from nodepass.tunnel.workers.channel import Channel
+from nodepass.tunnel.workers.channel import Channel, close_all
 from nodepass.tunnel.workers.messages import Progress, Sibling
 
 if TYPE_CHECKING:
@@ -76,8 +76,7 @@ class Child:
         if self._channel is not None:
             self._channel.send(message, descriptors)
         else:
-            for descriptor in descriptors:
-                os.close(descriptor)
+            close_all(descriptors)
 
     def gone(self) -> None:
         """Its process has ended, or ends now: it does when it hears nothing of its parent."""
@@ -95,3 +94,12 @@ def introduce(child: Child, children: Sequence[Child]) -> None:
             one, two = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             child.say(Sibling(other.index), (one.detach(),))
             other.say(Sibling(child.index), (two.detach(),))
+
+
+def introduce_again(child: Child, other: Child) -> None:
+    """Connect a child with another: it had no descriptor left for that."""
+    try:
+        introduce(child, (other,))
+    except OSError:
+        # Nor has this process now: without a socket, the child asks again.
+        child.say(Sibling(other.index))

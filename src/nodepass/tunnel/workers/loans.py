@@ -12,12 +12,12 @@ What always holds: no more is asked for than users wait; what nobody wants any m
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Final
 
 from nodepass.errors import SessionError
+from nodepass.log import WARN
 from nodepass.net.address import Address
 from nodepass.net.pair import tcp_pair
 from nodepass.policy.replay_window import ReplayWindow
@@ -30,7 +30,8 @@ from nodepass.transport.tcp_link import TcpLink
 from nodepass.tunnel.dialect import MUX_NEEDS, Dialect
 from nodepass.tunnel.pooled import PooledLink
 from nodepass.tunnel.workers.cells import Figure
-from nodepass.tunnel.workers.company_messages import Borrow, Lent
+from nodepass.tunnel.workers.channel import close_all
+from nodepass.tunnel.workers.company_messages import Borrow, Control, Lent
 
 if TYPE_CHECKING:
     from nodepass.protocol.signals import Codec
@@ -96,12 +97,12 @@ class Lender:
         """Time has passed since it refused."""
         self._refused = -1
 
-    def launch(self, action: Action, remote: Address) -> tuple[PooledLink, bytes] | None:
+    def launch(self, action: Action, remote: Address, name: str) -> tuple[PooledLink, bytes] | None:
         """See `Session.launch`."""
         while self.stock:
             link = self.stock.popleft()
             if link.quiet:
-                return PooledLink(_NOBODYS, CONTROL, link, b""), encode_launch(action, str(remote))
+                return PooledLink(_NOBODYS, CONTROL, link, b""), encode_launch(action, str(remote), name)
             link.abort()
         return None
 
@@ -158,8 +159,7 @@ class Loans:
         """A lender gives a connection, or has none."""
         lender, _ = self._asked.pop(answer.number, (None, None))
         if lender is None:
-            for descriptor in descriptors:
-                os.close(descriptor)
+            close_all(descriptors)
             return
         lender.asked -= 1
         if descriptors:
@@ -200,6 +200,27 @@ def lend(borrow: Borrow, switchboard: Switchboard, channel: Channel, resources: 
         return
     channel.send(Lent(borrow.number), [far.detach()])
     splice(TcpLink(near, resources.shared, INSIDE), pooled.link, session.relays, pooled.early)
+
+
+def lead(session: str, link: Link, channel: Channel, controls: set[Relay], resources: Resources) -> None:
+    """Lead the control channel of a session to the process that keeps it.
+
+    Args:
+        session: its name, in hex.
+        link: what came here.
+        channel: to its keeper.
+        controls: of all sessions that are led away.
+        resources: of the instance.
+    """
+    try:
+        near, far = tcp_pair()
+    except OSError as error:
+        resources.log.seldom("pair", WARN, "No connection to another process: %s", error.strerror)
+        link.abort()
+        return
+    link.vouch()
+    channel.send(Control(session), [far.detach()])
+    splice(link, TcpLink(near, resources.shared, link.remote), controls)
 
 
 def splice(near: Link, far: Link, relays: set[Relay], early: bytes = b"") -> None:

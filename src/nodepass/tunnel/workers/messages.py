@@ -45,6 +45,18 @@ class Sibling:
 
 
 @dataclass(frozen=True, slots=True)
+class Missed:
+    """From a child: it had no descriptor left for what came with `Sibling`, and asks for another.
+
+    Args:
+        index: as there.
+    """
+
+    kind: ClassVar[str] = "missed"
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """To a child: end gracefully."""
 

@@ -12,6 +12,7 @@ from nodepass.tunnel.workers.messages import (
     Finished,
     Judge,
     Judged,
+    Missed,
     Progress,
     Release,
     Settled,
@@ -29,6 +30,7 @@ MOST_DESCRIPTORS: Final = 64
 Message: TypeAlias = (
     Start
     | Sibling
+    | Missed
     | Stop
     | Bind
     | Bound

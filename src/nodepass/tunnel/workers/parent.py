@@ -28,13 +28,14 @@ from nodepass.net.tasks import Tasks
 from nodepass.tunnel.memory import Attempt, OwnMemory
 from nodepass.tunnel.transports import shared_certificate
 from nodepass.tunnel.workers.cells import Cells
-from nodepass.tunnel.workers.launched import Child, introduce
+from nodepass.tunnel.workers.launched import Child, introduce, introduce_again
 from nodepass.tunnel.workers.messages import (
     Bind,
     Bound,
     Finished,
     Judge,
     Judged,
+    Missed,
     Progress,
     Release,
     Settled,
@@ -232,6 +233,8 @@ class Workers:
             self._end_all_if_finished()
         elif isinstance(message, Progress):
             self._progressed(child, message)
+        elif isinstance(message, Missed):
+            introduce_again(child, self._children[message.index])
 
     def _bind(self, child: Child, question: Bind) -> None:
         kind = socket.SOCK_STREAM if question.tcp else socket.SOCK_DGRAM

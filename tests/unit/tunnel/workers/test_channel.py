@@ -7,8 +7,11 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
+import pytest
+
 from nodepass.tunnel.workers.channel import MOST_UNSENT, Channel
 from nodepass.tunnel.workers.messages import Bound, Progress, Release, Stop
+from tests.harness.descriptors import no_more_descriptors
 
 if TYPE_CHECKING:
     from nodepass.tunnel.workers.packets import Message
@@ -22,12 +25,16 @@ class End:
         self.descriptors: list[int] = []
         self.lost = asyncio.Event()
         self.heard = asyncio.Event()
-        self.channel = Channel(sock, self._received, self.lost.set)
+        self.shorts = 0
+        self.channel = Channel(sock, self._received, self.lost.set, self._short)
 
     def _received(self, message: Message, descriptors: list[int]) -> None:
         self.messages.append(message)
         self.descriptors += descriptors
         self.heard.set()
+
+    def _short(self) -> None:
+        self.shorts += 1
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
@@ -56,6 +63,30 @@ async def test_messages_and_descriptors_arrive_in_order() -> None:
     one.channel.close()
     async with asyncio.timeout(15):
         await two.lost.wait()
+
+
+@pytest.mark.parametrize("left", [0, 1, 2])
+async def test_descriptors_come_whole_or_not_at_all(left: int) -> None:
+    one, two = map(End, pair())
+    reading, writing = os.pipe()
+    one.channel.send(Bound(1, ""), [os.dup(writing), os.dup(writing)])
+    one.channel.send(Stop())
+    os.close(writing)
+    with no_more_descriptors(left):
+        async with asyncio.timeout(15):
+            while len(two.messages) < 2:
+                two.heard.clear()
+                await two.heard.wait()
+    whole = left == 2
+    assert len(two.descriptors) == (2 if whole else 0)
+    assert two.shorts == (not whole)
+    for descriptor in two.descriptors:
+        os.close(descriptor)
+    # The kernel has kept none, and this process neither.
+    assert os.read(reading, 100) == b""
+    os.close(reading)
+    one.channel.close()
+    two.channel.close()
 
 
 async def test_one_that_does_not_read_is_given_up() -> None:

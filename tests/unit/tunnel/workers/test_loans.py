@@ -42,7 +42,7 @@ class FakeSwitchboard:
 
     def serve_waiting(self) -> None:
         for lender in self._lenders:
-            while self.users and (launched := lender.launch(Action.TCP, INSIDE)) is not None:
+            while self.users and (launched := lender.launch(Action.TCP, INSIDE, "")) is not None:
                 self.users -= 1
                 self.served += 1
                 launched[0].link.abort()
