@@ -190,7 +190,8 @@ def stalled(scene: Scene, number: int) -> socket.socket:
     user = connect(scene.users_port)
     # They break in the end: a target that does not read would keep what has been sent for as long as it lives.
     user.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    user.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)
+    for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+        user.setsockopt(socket.SOL_SOCKET, buffer, SMALL)
     head = Head(FIRST_STILL + number, 0, ENDLESS) if number % 2 else Head(FIRST_STILL + number, NEVER_READ, 0)
     user.sendall(head.pack())
     user.setblocking(False)
