@@ -39,8 +39,6 @@ NO_TARGET: Final = r"ERROR +No target for the user at [\d.:]+: cannot connect"
 IN_USE: Final = "ERROR .*cannot listen on TCP .*in use"
 """Words for an operator."""
 
-RESETS_BETWEEN: Final = "resets at middle"
-
 WHILE: Final = 0.5
 """Seconds that a trouble lasts."""
 
@@ -57,7 +55,6 @@ class Fault:
         target: whether there is a target when it begins.
         udp_only: it happens to datagrams of QUIC.
         killed: processes whose connections the system ends for them, which nobody can tell from a proper end.
-        cuts: whether a relay ends by its idle time, which looks like a proper end.
         query: parameters of both ends' URLs.
         told: what some end's log says of it: a pattern. Nothing, where nobody is there to tell, or nobody need notice.
     """
@@ -69,7 +66,6 @@ class Fault:
     target: bool = True
     udp_only: bool = False
     killed: Sequence[str] = ()
-    cuts: bool = False
     query: str = "log=info"
     told: str = ""
 
@@ -78,11 +74,12 @@ class Fault:
 
     @property
     def repeats(self) -> bool:
-        """Whether a target may hear the beginning of a connection twice: the word that it was reached can get lost.
+        """Whether a target may hear the beginning of a connection twice: an end that dies takes along whom it had served.
 
-        The user is then sent another way (`relay/joining`), with what it had said so far.
+        The word that a target was reached can get lost with it. The user is then sent another way (`relay/joining`), with
+        what it had said so far.
         """
-        return self.name == RESETS_BETWEEN or bool({"server", "client"} & set(self.killed))
+        return bool({"server", "client"} & set(self.killed))
 
     def suits(self, transport: PoolTransport) -> bool:
         """Whether it can happen to such a tunnel."""
@@ -258,7 +255,6 @@ FAULTS: Final = (
         Fault(
             f"black hole at {where}",
             partial(silence, where=where, seconds=LONG_SILENCE),
-            cuts=True,
             query="log=info&read=1s",
         )
         for where in ("near", "far")

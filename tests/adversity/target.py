@@ -35,6 +35,9 @@ NEVER = asyncio.Event()
 async def main(port: int) -> None:
     loop = asyncio.get_running_loop()
     server = await asyncio.start_server(serve, "127.0.0.1", port, backlog=4096)
+    for sock in server.sockets:
+        # Those that it accepts have the same: thousands whom it does not read would use up what the system has for all.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
     await loop.create_datagram_endpoint(Echo, ("127.0.0.1", port))
     tell(LISTENING)
     await server.serve_forever()

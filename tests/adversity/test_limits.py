@@ -33,7 +33,10 @@ PER_STALLED: Final = 400 * 1024
 budget, and what each has at least.
 """
 
+AT_ONCE: Final = 50
 FILLS: Final = 20
+PATIENCE: Final = 60.0
+"""Seconds for users who are served beside so many; what these have sent and not had read is a gigabyte in all."""
 
 FLAT: Final = 16 * MEGABYTE
 """Bytes by which an end may still grow once nothing is taken any more, for the users who are served meanwhile."""
@@ -152,26 +155,21 @@ def test_thousands_who_stand_still_cost_little_and_nobody_else(np: Runner, setup
     with Scene(np, setup, env=PATIENT, direct=True) as scene, ExitStack() as stack:
         scene.warm_up()
         before = {process.name: process.rss() for process in (scene.server, scene.client)}
-        still = [stack.enter_context(connect(scene.users_port)) for _ in range(STALLED)]
-        # They break in the end: a target that does not read would keep what has been sent for as long as it lives.
-        for user in still:
-            user.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            user.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)
-        for number, user in enumerate(still):
-            head = Head(FIRST_STILL + number, 0, ENDLESS) if number % 2 else Head(FIRST_STILL + number, NEVER_READ, 0)
-            user.sendall(head.pack())
-            user.setblocking(False)
+        still: list[socket.socket] = []
+        while len(still) < STALLED:
+            still += [stack.enter_context(stalled(scene, len(still) + more)) for more in range(AT_ONCE)]
+            # Others are served all the while.
+            scene.traffic.wait_for(1, PATIENCE)
         filled = fill(still[::2])
         grown = [grown_since(before, scene)]
         for _ in range(FILLS):
-            # Others are served all the while.
-            scene.traffic.wait_for(10)
+            scene.traffic.wait_for(10, PATIENCE)
             filled += fill(still[::2])
             grown.append(grown_since(before, scene))
             if all(grown[-1][name] - grown[-2][name] < MEGABYTE for name in before):
                 break
         full = grown[-1]
-        scene.traffic.wait_for(20)
+        scene.traffic.wait_for(20, PATIENCE)
         filled += fill(still[::2])
         grown.append(grown_since(before, scene))
         for name in before:
@@ -185,6 +183,19 @@ def test_thousands_who_stand_still_cost_little_and_nobody_else(np: Runner, setup
         assert set(outcomes) == {Outcome.WHOLE}
         most = max(grown[-1].values()) // STALLED
         keep(Row(f"{STALLED} stand still, {setup}", 0, scene.traffic.verified, outcomes[Outcome.WHOLE], 0, memory=most))
+
+
+def stalled(scene: Scene, number: int) -> socket.socket:
+    """A user who reads nothing, or one whose target reads nothing."""
+    user = connect(scene.users_port)
+    # They break in the end: a target that does not read would keep what has been sent for as long as it lives.
+    user.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+        user.setsockopt(socket.SOL_SOCKET, buffer, SMALL)
+    head = Head(FIRST_STILL + number, 0, ENDLESS) if number % 2 else Head(FIRST_STILL + number, NEVER_READ, 0)
+    user.sendall(head.pack())
+    user.setblocking(False)
+    return user
 
 
 def fill(users: list[socket.socket]) -> int:
