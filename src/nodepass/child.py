@@ -49,7 +49,7 @@ def run_instance(url: str, held: Sequence[int] = ()) -> int:
     """
     try:
         tunables = Tunables.from_environment(os.environ)
-        logger = make_logger()
+        logger = make_logger(tunables.log_format)
         instance = make_instance(
             url,
             replace(tunables, shutdown_timeout=min(tunables.shutdown_timeout, LONGEST_DRAIN)),

@@ -63,7 +63,7 @@ def run_url(url: str) -> int:
     """
     tunables = Tunables.from_environment(os.environ)
     make = _make_master if url.lower().startswith(f"{Mode.MASTER}://") else make_instance
-    runnable = make(url, tunables, make_logger())
+    runnable = make(url, tunables, make_logger(tunables.log_format))
     show_url(runnable.config)
     return run(until_signalled(runnable))
 

@@ -77,6 +77,7 @@ class Supervised:
         self.turn = asyncio.Lock()
         """Held by whoever changes the instance, for as long as that takes: requests about it take turns."""
         self._around = surroundings
+        self._log = surroundings.log.of(instance.id)
         self._life: asyncio.Task[None] | None = None
         self._process: Process | None = None
         self._stopping = asyncio.Event()
@@ -193,9 +194,9 @@ class Supervised:
         self._tell(level, text, f"nodepass: {text}")
 
     def _tell(self, level: int, text: str, line: str) -> None:
-        log = self._around.log
+        log = self._log
         write = {DEBUG: log.debug, INFO: log.info, WARN: log.warning, ERROR: log.error, EVENT: log.event}[level]
-        write("%s: %s", self.instance.id, text)
+        write("%s", text)
         self._around.events.tell_line(self.instance, line)
 
     def _expect_report(self) -> None:

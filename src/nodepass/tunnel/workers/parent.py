@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from nodepass.config import RunMode, ServerConfig, to_url
 from nodepass.errors import ListenError, TunnelError
-from nodepass.log import ERROR, Log
+from nodepass.log import ERROR, Log, tunnel_of
 from nodepass.net.tasks import Tasks
 from nodepass.tunnel.memory import Attempt, OwnMemory
 from nodepass.tunnel.transports import shared_certificate
@@ -87,6 +87,7 @@ class Workers:
         self._mode = config.mode
         self._tunables = tunables
         self._log = Log(config.log.number, logger)
+        self._tunnel = tunnel_of(logger.name)
         self._shows_errors = False
         self._held = tuple(held)
         self._pair: PemPair | None = None
@@ -205,6 +206,7 @@ class Workers:
             url=self._url,
             mode=self._mode.value,
             shows_errors=self._shows_errors,
+            tunnel=self._tunnel,
             shutdown_timeout=self._tunables.shutdown_timeout,
             chain="" if pair is None else pair.chain.decode("ascii"),
             private_key="" if pair is None else pair.private_key.decode("ascii"),
