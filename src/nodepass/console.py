@@ -182,6 +182,12 @@ def make_logger(log_format: LogFormat = LogFormat.TEXT) -> logging.Logger:
     return logger
 
 
+def use_format(logger: logging.Logger, log_format: LogFormat) -> None:
+    """Have the lines of a logger that `make_logger` made in another format from now on."""
+    for handler in logger.handlers:
+        handler.setFormatter(make_formatter(log_format))
+
+
 def make_formatter(log_format: LogFormat) -> logging.Formatter:
     """What makes lines of this format for standard output."""
     if log_format is LogFormat.JSON:

@@ -117,12 +117,18 @@ class Workers:
         self._keepers = [self._tasks.start(self._keep(child), f"worker {child.index}") for child in self._children]
         self._tasks.start(self._report(), "report")
 
-    async def ready(self) -> None:
-        """Wait until a child is; see `Instance.ready`.
+    @property
+    def is_ready(self) -> bool:
+        """See `Instance.is_ready`."""
+        return self._is_ready.is_set()
 
-        Raises:
-            TunnelError: it was stopped.
-        """
+    @property
+    def is_connected(self) -> bool:
+        """See `Instance.is_connected`."""
+        return self._is_connected.is_set()
+
+    async def ready(self) -> None:
+        """Wait until a child is; see `Instance.ready`."""
         ready, stopping = asyncio.ensure_future(self._is_ready.wait()), asyncio.ensure_future(self._stopping.wait())
         try:
             await asyncio.wait((ready, stopping), return_when=asyncio.FIRST_COMPLETED)
