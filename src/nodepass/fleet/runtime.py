@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import os
 import stat
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,9 @@ VARIABLE: Final = "NP_RUNTIME_DIR"
 SERVICE_VARIABLE: Final = "RUNTIME_DIRECTORY"
 """By this, systemd tells a service with RuntimeDirectory= what it made."""
 
+USER_VARIABLE: Final = "XDG_RUNTIME_DIR"
+"""By this, the XDG base directory specification tells where a user's sockets are."""
+
 SOCKET: Final = ".sock"
 LOCK: Final = ".lock"
 PROCESSES_LOCK: Final = ".processes"
@@ -33,13 +37,16 @@ _DIGITS: Final = 8
 
 
 def runtime_folder(environ: Mapping[str, str]) -> Path:
-    """Where sockets are: NP_RUNTIME_DIR, what systemd made for the service, or the user's folder for such things."""
-    from platformdirs import user_runtime_path  # noqa: PLC0415 - not needed where a variable says it
+    """Where sockets are: NP_RUNTIME_DIR, what systemd made for the service, or the user's folder for such things.
 
+    Where a user has none, it is one in the folder for temporary files, which `open_folder` looks at before it is used.
+    """
     for name in (VARIABLE, SERVICE_VARIABLE):
         if named := environ.get(name, "").partition(":")[0]:
             return Path(named)
-    return user_runtime_path("nodepass", appauthor=False)
+    if folder := environ.get(USER_VARIABLE):
+        return Path(folder) / "nodepass"
+    return Path("/run/nodepass") if not os.geteuid() else Path(tempfile.gettempdir()) / f"nodepass-{os.geteuid()}"
 
 
 def paths_of(file: Path, folder: Path) -> Path:
