@@ -16,6 +16,7 @@ import pytest
 import nodepass
 from nodepass.config import params, tunables
 from nodepass.demo.ports import bind_both, bind_tcp, port_of
+from nodepass.fleet.file import read_file
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -65,6 +66,16 @@ def test_every_url_is_one() -> None:
     assert len(urls) >= 7
     for url in urls:
         nodepass.parse_url(url)
+
+
+def test_the_file_of_tunnels_is_good(tmp_path: Path) -> None:
+    (text,) = blocks("toml")
+    path = tmp_path / "tunnels.toml"
+    path.write_text(text, encoding="utf-8")
+    file, report = read_file(path, {}, offline=True)
+    assert report.problems == []
+    assert file is not None
+    assert list(file.entries) == ["web", "database"]
 
 
 async def test_the_program_runs(tmp_path: Path) -> None:
