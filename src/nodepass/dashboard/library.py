@@ -41,6 +41,9 @@ _POLICY: Final = (
     "img-src 'self' data:; font-src 'self'; connect-src 'self'; " + NO_FRAMES
 )
 
+_LOGGERS: Final = ("nicegui", "socketio.server", "engineio.server")
+"""Of the library, and of what it stands on."""
+
 _DROPPED: Final = {b"accept-encoding", b"x-forwarded-prefix"}
 """Headers of a request for the page that the library must not see: the answer is read here, and its paths are ours."""
 
@@ -52,9 +55,10 @@ class Library:
         self._logs: list[Log] = []
         self._life: AbstractAsyncContextManager[Any] | None = None
         self._app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-        logger = logging.getLogger("nicegui")
-        logger.propagate = False
-        logger.addHandler(_LogHandler(self._logs))
+        for name in _LOGGERS:
+            logger = logging.getLogger(name)
+            logger.handlers = [_LogHandler(self._logs)]
+            logger.propagate = False
         ui.page("/", title="nodepass", dark=None)(_root)
         ui.run_with(
             self._app,
