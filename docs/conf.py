@@ -37,6 +37,7 @@ html_copy_source = False
 html_show_sphinx = False
 html_theme_options = {"navigation_with_keys": True}
 html_static_path: list[str] = []
+highlight_language = "none"
 pygments_style = "default"
 pygments_dark_style = "monokai"
 
