@@ -94,3 +94,10 @@ def test_what_is_not_written_is_missed() -> None:
     assert not is_written("Refused the moon at")
     assert not is_written("Refused the user at …: the moon is full")
     assert is_written("Refused the user at …: no peer is connected")
+
+
+def test_figures_of_the_comparison_are_measured() -> None:
+    measured = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    figures = re.findall(r"(?<![\w.])\d+\.\d+(?![\w.]*\d)", (ROOT / "docs" / "comparison.md").read_text(encoding="utf-8"))
+    assert len(figures) >= 6
+    assert all(re.search(rf"(?<![\d.]){re.escape(figure)}(?!\d)", measured) for figure in figures), figures

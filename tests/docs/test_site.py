@@ -92,6 +92,15 @@ def test_the_reference_has_everything(site: Path) -> None:
     assert all(f"{word}<" in routes for word in ("PATCH", "/api/v1/tcping", "InstanceChange"))
 
 
+def test_the_python_reference_has_what_is_public_only(site: Path) -> None:
+    names = _Page((site / "reference" / "python.html").read_text(encoding="utf-8")).names
+    for kind in ("Server", "Client", "Forwarder"):
+        members = {name.rpartition(".")[2] for name in names if name.startswith(f"nodepass.{kind}.")}
+        assert members == {
+            "start", "ready", "connected", "wait", "stop", "stats", "is_ready", "is_connected", "checkpoint"
+        }, kind  # fmt: skip
+
+
 def test_a_link_that_leads_nowhere_fails_the_build(tmp_path: Path) -> None:
     (tmp_path / "conf.py").write_text('extensions = ["myst_parser"]\nmyst_heading_anchors = 3\n')
     (tmp_path / "index.md").write_text("# Title\n\n[nowhere](none.md)\n")
