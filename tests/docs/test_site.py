@@ -9,7 +9,6 @@ from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-import pytest
 
 from nodepass.config import params, tunables
 from tests.docs.pages import ROOT
@@ -42,10 +41,17 @@ class _Page(HTMLParser):
             self.links.append(address)
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built site."""
-    folder = tmp_path_factory.mktemp("site")
+def test_the_site(tmp_path: Path) -> None:
+    """One test, since building takes longer than all the rest of it."""
+    site = built(tmp_path)
+    check_that_every_link_leads_somewhere(site)
+    check_that_nothing_is_loaded_from_elsewhere(site)
+    check_that_the_reference_has_everything(site)
+    check_that_the_python_reference_has_what_is_public_only(site)
+
+
+def built(folder: Path) -> Path:
+    """Build the site; any warning fails that."""
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-d", str(folder / "trees")]
     done = subprocess.run(
         [*command, str(ROOT / "docs"), str(folder / "html")],
@@ -59,7 +65,7 @@ def pages(site: Path) -> dict[Path, _Page]:
     return {path: _Page(path.read_text(encoding="utf-8")) for path in site.rglob("*.html")}
 
 
-def test_every_link_leads_somewhere(site: Path) -> None:
+def check_that_every_link_leads_somewhere(site: Path) -> None:
     parsed = pages(site)
     checked = 0
     for path, page in parsed.items():
@@ -75,7 +81,7 @@ def test_every_link_leads_somewhere(site: Path) -> None:
     assert checked > 500
 
 
-def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
+def check_that_nothing_is_loaded_from_elsewhere(site: Path) -> None:
     for path, page in pages(site).items():
         assert page.loads, path
         assert not [address for address in page.loads if urlsplit(address).netloc], path
@@ -83,7 +89,7 @@ def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
         assert not re.search(r"url\(['\"]?(https?:)?//", style.read_text(encoding="utf-8", errors="replace")), style
 
 
-def test_the_reference_has_everything(site: Path) -> None:
+def check_that_the_reference_has_everything(site: Path) -> None:
     url = (site / "reference" / "url.html").read_text(encoding="utf-8")
     assert all(f">{row.name}<" in url for row in params.ALL)
     environment = (site / "reference" / "environment.html").read_text(encoding="utf-8")
@@ -92,7 +98,7 @@ def test_the_reference_has_everything(site: Path) -> None:
     assert all(f"{word}<" in routes for word in ("PATCH", "/api/v1/tcping", "InstanceChange"))
 
 
-def test_the_python_reference_has_what_is_public_only(site: Path) -> None:
+def check_that_the_python_reference_has_what_is_public_only(site: Path) -> None:
     names = _Page((site / "reference" / "python.html").read_text(encoding="utf-8")).names
     for kind in ("Server", "Client", "Forwarder"):
         members = {name.rpartition(".")[2] for name in names if name.startswith(f"nodepass.{kind}.")}
