@@ -227,7 +227,10 @@ class _TcpUser:
             self._failed[way.carrier] = Failure.REFUSED
         elif not has_spoken or self._breaks >= ASKED_AGAIN:
             self._failed[way.carrier] = Failure.BROKEN
-        if word == REPEATED and has_spoken:
+        if not has_spoken:
+            # No target can have heard of it: it may come to one as if for the first time.
+            self._name = secrets.token_hex(NAME_SIZE)
+        if word == REPEATED:
             self._no_way(TunnelError("its way broke when a target may have heard of it already"))
         elif way.fell_silent() and has_spoken:
             self._no_way(TunnelError("the other end fell silent before it told of a target"))

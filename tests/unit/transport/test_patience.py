@@ -18,6 +18,7 @@ from nodepass.transport.patience import Patience, UnreadError
 from nodepass.transport.socket_link import Shared
 from nodepass.transport.tcp_link import TcpLink
 from tests.harness import read_all
+from tests.unit.transport.links import attached
 
 if TYPE_CHECKING:
     import socket
@@ -140,3 +141,24 @@ async def test_a_user_who_stands_still_and_breaks_is_gone_at_both_ends(monkeypat
     with pytest.raises(ConnectionResetError):
         read_all(tunnel.target)
     tunnel.close()
+
+
+async def test_a_link_that_is_broken_off_is_gone_where_the_other_side_takes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As one is on which a user has been refused."""
+    monkeypatch.setattr(patience, "STANDSTILL", 0.01)
+    monkeypatch.setattr(patience, "LINGER", LONG)
+    shared = Shared(64 * 1024)
+    near, far = tcp_pair()
+    link = TcpLink(near, shared)
+    notes = attached(link)
+    link.write(bytes(1 << 25))
+    assert link.unsent
+    link.break_off()
+    await notes.until(lambda: "lost" in notes.events)
+    far.settimeout(10)
+    with pytest.raises(ConnectionResetError):
+        read_all(far)
+    far.close()
+    shared.resets.close()

@@ -22,6 +22,7 @@ from nodepass.errors import ProtocolError
 from nodepass.log import WARN
 from nodepass.transport.base import LINGER
 from nodepass.transport.quic.alarm import Alarm
+from nodepass.transport.quic.endings import why_given_up
 from nodepass.transport.quic.heartbeat import Heartbeat
 from nodepass.transport.quic.leftovers import Leftovers
 from nodepass.transport.quic.paths import Paths
@@ -279,8 +280,7 @@ class Connection:
         """The library, or a rule, gave up on what the peer sent."""
         if self.over:
             return
-        violation = isinstance(error, ProtocolError)
-        shown = str(error) if violation else f"the QUIC library gave up ({type(error).__name__}: {error})"
+        violation, shown = isinstance(error, ProtocolError), why_given_up(error)
         self._log.seldom("quic peer", WARN, "QUIC: ended the connection with %s: %s", self.peer, shown)
         code = PROTOCOL_VIOLATION if violation else INTERNAL_ERROR
         self.fail(ConnectionAbortedError(f"the QUIC connection was ended: {shown}"), code)

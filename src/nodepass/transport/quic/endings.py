@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from qh3.tls import AlertDescription
 
+from nodepass.errors import ProtocolError
+
 if TYPE_CHECKING:
     from qh3.quic.events import ConnectionTerminated
     from qh3.quic.tls_bridge import QuicTlsBridgeError
@@ -25,6 +27,9 @@ _IDLE: Final = "Idle timeout"
 
 _UNACCEPTABLE: Final = "unacceptable"
 """All that the library says of a certificate for another name."""
+
+_NO_KEY: Final = "missing OneRtt packet key"
+"""What the library says where it wants to send something before the handshake has given it the key for that."""
 
 _DISTRUST: Final = {
     AlertDescription.bad_certificate,
@@ -48,6 +53,19 @@ def why_ended(closed: ConnectionTerminated) -> Exception | None:
     if _CRYPTO_ERROR <= code < 2 * _CRYPTO_ERROR:
         return ConnectionAbortedError(f"TLS alert {code - _CRYPTO_ERROR}: {reason}")
     return ConnectionAbortedError(reason or f"QUIC error {code}")
+
+
+def why_given_up(error: Exception) -> str:
+    """What it means that a rule of this project, or the library, gives a connection up.
+
+    A client that comes back sends with its first packet (0-RTT). Where that is not answered, the library (qh3 2.1) wants to
+    ask for an answer for the second time, after about a second, in a packet whose key comes with the answer.
+    """
+    if isinstance(error, ProtocolError):
+        return str(error)
+    if _NO_KEY in str(error):
+        return "no answer to what was sent first"
+    return f"the QUIC library gave up ({type(error).__name__}: {error})"
 
 
 def distrust(error: QuicTlsBridgeError, name: str | None) -> Exception | None:

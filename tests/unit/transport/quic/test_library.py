@@ -14,6 +14,7 @@ from qh3.quic.packet import pull_quic_transport_parameters
 from qh3.quic.tls_bridge import QuicTlsBridge
 
 from nodepass.net.certificates import ClientTls, client_context
+from nodepass.transport.quic.endings import why_given_up
 from nodepass.transport.quic.library import Engine
 from nodepass.transport.quic.packets import parse_long
 from nodepass.transport.quic.settings import (
@@ -107,6 +108,32 @@ def test_a_client_without_a_connection_id_is_served() -> None:
     couple.client.core.send_stream(stream_id, b"hello")
     couple.exchange()
     assert ("stream_data", stream_id, b"hello", False) in couple.server.held
+
+
+def test_a_client_that_came_back_and_hears_nothing_is_said_to_have_no_answer() -> None:
+    """The library wants a key that it cannot have yet: see `why_given_up`."""
+    couple = Couple()
+    couple.exchange()
+    again = client_configuration(ClientTls(client_context(verify=False), None), 15.0)
+    bring_ticket(again, couple.tickets[1])
+    engine = Engine(again, LIMITS)
+    engine.connect(SERVER, monotonic())
+    engine.open_early(b"\0")
+    with pytest.raises(RuntimeError) as raised:
+        ask_until_it_gives_up(engine)
+    assert not engine.complete
+    assert why_given_up(raised.value) == "no answer to what was sent first"
+    assert "gave up" in why_given_up(RuntimeError("anything else"))
+
+
+def ask_until_it_gives_up(engine: Engine) -> None:
+    """Let time pass, in which no answer comes."""
+    now = monotonic()
+    while (timer := engine.core.get_timer()) is not None:
+        while engine.core.poll_transmit(now) is not None:
+            pass
+        now = max(now, timer[1])
+        engine.core.handle_timer(now)
 
 
 def test_a_ticket_carries_what_early_streams_need() -> None:
