@@ -41,7 +41,7 @@ SETUPS: Final = [
 MORE_ORDERS: Final = [fault for fault in FAULTS if len(fault.killed) > 1][::2]
 """Half of the orders in which processes can come back are enough for the short form."""
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 20.0
 """Seconds after which a test gives up; only a failure takes that long."""
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PAUSE: Final = 1.0
 """Seconds that a master waits before it starts again what has crashed for the first time."""
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 20.0
 IMPORTS: Final = 1.5
 """Seconds that a fork server takes to be ready, on a machine that does other things as well."""
 
