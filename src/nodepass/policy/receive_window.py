@@ -6,8 +6,8 @@ not the line, would set the pace; one that falls behind is put back to the small
 connection hold little memory each.
 
 What always holds: what has been sent and not consumed is at most `largest` of the time the window was announced; and that
-of all streams of a connection at most the smallest window of each, and `SHARED` besides (`Budget`): those whose windows grew
-when they were few hold on to them, so that the ones that came later get less at first.
+of all streams of a connection at most the smallest window of each, and `SHARED` besides (`Budget`): those whose windows
+grew when they were few hold on to them, so that the ones that came later get less at first.
 """
 
 from __future__ import annotations
