@@ -82,7 +82,7 @@ def test_a_fault_costs_nothing_but_what_it_hits(np: Runner, fault: Fault, setup:
         for why in {f"{each.outcome.value} {each.why}" for each in scene.traffic.records.values() if each.why}:
             print(why)
         keep(Row(fault.name, recovered, verified, outcomes[Outcome.WHOLE], broken, scene.twice))
-        assert recovered < WITHIN + fault.slack
+        assert recovered < WITHIN
         # What broke looks broken, not ended: an end that is early would pass for a whole file.
         if not {scene.ingress, "target"} & may_look_ended(fault, setup):
             assert outcomes[Outcome.CUT] == 0
