@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -50,15 +51,15 @@ def test_a_clock_that_jumps_is_noticed_by_nobody_who_is_there(
     envs = [{**PATIENT, **clocks[name].env} for name in ("server", "client")]
     with Scene(np, setup, env=envs[0], client_env=envs[1]) as scene:
         scene.warm_up()
+        before = [len(process.lines) for process in scene.ends]
         for clock in jumping:
             clock.set(jump)
         scene.warm_up(12)
-        for process in (scene.server, scene.client):
+        for process, since in zip(scene.ends, before, strict=True):
             process.checkpoint()
             process.checkpoint()
-            assert not process.matches("WARN.*(clock|ended)|ERROR")
+            assert not re.search("WARN.*(clock|ended)|ERROR", "\n".join(process.lines[since:]))
         assert set(scene.traffic.outcomes()) <= {Outcome.WHOLE, Outcome.OPEN}
-        assert len(scene.client.matches(r"Session with .* is ready")) == 1
         # A session that begins now, of a client that knows nothing.
         kill(scene, ("client",))
         # It is a Python that has to start first.

@@ -91,4 +91,5 @@ def test_a_fault_costs_nothing_but_what_it_hits(np: Runner, fault: Fault, setup:
         assert fault.repeats or scene.twice == 0
         assert not fault.told or np.matches(fault.told), "no log says what happened"
         if fault.harmless:
-            assert set(outcomes) == {Outcome.WHOLE}
+            # Who only looks whether it is served again does not wait long.
+            assert set(outcomes) - {Outcome.LEFT} == {Outcome.WHOLE}

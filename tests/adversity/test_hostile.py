@@ -52,9 +52,6 @@ KINDS: Final = {
 
 RESETS: Final = 1000 if is_long() else 60
 
-CROWDED: Final = {**PATIENT, "NP_HANDSHAKE_TIMEOUT": "5s"}
-"""Variables of ends that thousands want something of: what is honest waits for its turn among them."""
-
 
 class Watch:
     """What a process was like before, and what of it must not change.
@@ -109,7 +106,7 @@ def unmoved(scene: Scene, watches: list[Watch], name: str, sessions: int = 0) ->
 @pytest.mark.parametrize("setup", KINDS, ids=str)
 def test_strangers_at_the_tunnel_port(np: Runner, setup: Setup) -> None:
     attacks, alpn = KINDS[setup]
-    with Scene(np, setup, env=CROWDED) as scene:
+    with Scene(np, setup, env=PATIENT) as scene:
         scene.warm_up()
         watches = [Watch(scene.server), Watch(scene.client)]
         for attack in attacks:
@@ -124,7 +121,7 @@ def test_strangers_at_the_tunnel_port(np: Runner, setup: Setup) -> None:
 @pytest.mark.usefixtures("many_files")
 @pytest.mark.parametrize("flow", ["reverse", "forward"])
 def test_strangers_at_the_users_port(np: Runner, flow: str) -> None:
-    with Scene(np, Setup(PoolTransport.TCP, 0, flow), f"log=info&proxyin={strangers.STRANGER}", env=CROWDED) as scene:
+    with Scene(np, Setup(PoolTransport.TCP, 0, flow), f"log=info&proxyin={strangers.STRANGER}", env=PATIENT) as scene:
         scene.warm_up()
         watches = [Watch(scene.server), Watch(scene.client)]
         for attack in strangers.USERS:
@@ -135,7 +132,7 @@ def test_strangers_at_the_users_port(np: Runner, flow: str) -> None:
 
 @pytest.mark.usefixtures("many_files")
 def test_half_a_proxy_header_of_thousands(np: Runner) -> None:
-    with Scene(np, Setup(PoolTransport.TCP, 0), f"log=info&proxyin={strangers.STRANGER}", env=CROWDED) as scene:
+    with Scene(np, Setup(PoolTransport.TCP, 0), f"log=info&proxyin={strangers.STRANGER}", env=PATIENT) as scene:
         scene.warm_up()
         watches = [Watch(scene.server), Watch(scene.client)]
         strangers.false_proxy_headers(Door(scene.users_port, many=MANY))
