@@ -1,7 +1,6 @@
 """The faults: each does something to a scene and puts it right again, while users come.
 
-A fault returns when it is over. `slack` is what a user may have to wait beyond the cooldown and a second, where the fault
-leaves behind what has to be given up first; its reason stands beside it.
+A fault returns when it is over.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from nodepass.config import PoolTransport
 from tests.adversity.chaos import CLEAR, TcpTroubles
-from tests.adversity.scene import COOLDOWN, HANDSHAKE_TIMEOUT, NOTICED
+from tests.adversity.scene import COOLDOWN, NOTICED
 from tests.adversity.table import is_long
 from tests.harness import Troubles
 
@@ -50,7 +49,6 @@ class Fault:
     Args:
         name: what.
         happen: does it, and puts it right.
-        slack: seconds; see above.
         harmless: nobody's connection breaks of it.
         target: whether there is a target when it begins.
         udp_only: it happens to datagrams of QUIC.
@@ -61,7 +59,6 @@ class Fault:
 
     name: str
     happen: Callable[[Scene], None]
-    slack: float = 0.0
     harmless: bool = False
     target: bool = True
     udp_only: bool = False
@@ -226,12 +223,10 @@ FAULTS: Final = (
     ),
     *(Fault(f"kill -9, back as {', '.join(order)}", partial(kill, names=order), killed=order) for order in ORDERS),
     *(Fault(f"SIGSTOP {name}, short", partial(freeze, name=name, seconds=NOT_NOTICED)) for name in PROCESSES),
-    # A handshake that began meanwhile has to be given up.
     *(
         Fault(
             f"SIGSTOP {name}, long",
             partial(freeze, name=name, seconds=LONG_SILENCE),
-            HANDSHAKE_TIMEOUT,
             told="" if name == "target" else DEAD,
         )
         for name in PROCESSES
@@ -248,8 +243,7 @@ FAULTS: Final = (
         )
     ),
     *(Fault(f"resets at {where}", partial(reset, where=where)) for where in WAYS),
-    # What was dialled into the silence has to be given up, and so has a handshake.
-    Fault("black hole at middle", partial(silence, where="middle", seconds=LONG_SILENCE), HANDSHAKE_TIMEOUT, told=DEAD),
+    Fault("black hole at middle", partial(silence, where="middle", seconds=LONG_SILENCE), told=DEAD),
     # Nobody can tell these from people who are silent; `read` says how long they may be.
     *(
         Fault(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +13,7 @@ from nodepass.config import PoolTransport
 from nodepass.protocol.extension import HEADER
 from tests.adversity.clock import Clock
 from tests.adversity.faults import WITHIN, kill
-from tests.adversity.scene import NOTICED, Scene, Setup
+from tests.adversity.scene import NOTICED, PATIENT, Scene, Setup
 from tests.adversity.table import Row, is_long, keep
 from tests.adversity.test_faults import SETUPS
 from tests.adversity.traffic import Outcome
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from tests.harness import Runner
 
 HOUR: Final = 3600
-PATIENCE: Final = 10.0
+PATIENCE: Final = 20.0
 FOLLOWED: Final = r"The server's clock is ([-+]\d+) s off this machine's"
 OFF: Final = r"its time is 3[56]\d\d s off"
 
@@ -32,9 +34,10 @@ Case = tuple[Setup, str, int]
 
 
 def cases() -> list[Case]:
-    """All, or one."""
+    """Every kind of tunnel, and whose clock jumps which way in turn; or one."""
     if is_long():
-        return [(setup, who, way * HOUR) for setup in SETUPS for who in ("server", "client", "both") for way in (1, -1)]
+        whose = itertools.cycle(itertools.product(("server", "client", "both"), (1, -1)))
+        return [(setup, who, way * HOUR) for setup, (who, way) in zip(SETUPS, whose, strict=False)]
     return [(Setup(PoolTransport.QUIC, 1), "server", -HOUR)]
 
 
@@ -44,17 +47,19 @@ def test_a_clock_that_jumps_is_noticed_by_nobody_who_is_there(
 ) -> None:
     clocks = {name: Clock(tmp_path / name) for name in ("server", "client")}
     jumping = [clocks[name] for name in clocks if who in (name, "both")]
-    with Scene(np, setup, env=clocks["server"].env, client_env=clocks["client"].env) as scene:
+    # An end that the machine kept waiting must not seem dead.
+    envs = [{**PATIENT, **clocks[name].env} for name in ("server", "client")]
+    with Scene(np, setup, env=envs[0], client_env=envs[1]) as scene:
         scene.warm_up()
+        before = [len(process.lines) for process in scene.ends]
         for clock in jumping:
             clock.set(jump)
         scene.warm_up(12)
-        for process in (scene.server, scene.client):
+        for process, since in zip(scene.ends, before, strict=True):
             process.checkpoint()
             process.checkpoint()
-            assert not process.matches("WARN.*(clock|ended)|ERROR")
+            assert not re.search("WARN.*(clock|ended)|ERROR", "\n".join(process.lines[since:]))
         assert set(scene.traffic.outcomes()) <= {Outcome.WHOLE, Outcome.OPEN}
-        assert len(scene.client.matches(r"Session with .* is ready")) == 1
         # A session that begins now, of a client that knows nothing.
         kill(scene, ("client",))
         # It is a Python that has to start first.

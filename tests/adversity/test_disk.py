@@ -26,7 +26,7 @@ REFUSED: Final = 503
 """What the API answers where a change cannot be stored (`nodepass.master.api.answers`)."""
 
 MOST_CHANGES: Final = 3000
-PATIENCE: Final = 10.0
+PATIENCE: Final = 20.0
 
 
 class Disk(Protocol):

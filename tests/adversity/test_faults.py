@@ -41,7 +41,7 @@ SETUPS: Final = [
 MORE_ORDERS: Final = [fault for fault in FAULTS if len(fault.killed) > 1][::2]
 """Half of the orders in which processes can come back are enough for the short form."""
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 20.0
 """Seconds after which a test gives up; only a failure takes that long."""
 
 
@@ -82,7 +82,7 @@ def test_a_fault_costs_nothing_but_what_it_hits(np: Runner, fault: Fault, setup:
         for why in {f"{each.outcome.value} {each.why}" for each in scene.traffic.records.values() if each.why}:
             print(why)
         keep(Row(fault.name, recovered, verified, outcomes[Outcome.WHOLE], broken, scene.twice))
-        assert recovered < WITHIN + fault.slack
+        assert recovered < WITHIN
         # What broke looks broken, not ended: an end that is early would pass for a whole file.
         if not {scene.ingress, "target"} & may_look_ended(fault, setup):
             assert outcomes[Outcome.CUT] == 0
@@ -91,4 +91,5 @@ def test_a_fault_costs_nothing_but_what_it_hits(np: Runner, fault: Fault, setup:
         assert fault.repeats or scene.twice == 0
         assert not fault.told or np.matches(fault.told), "no log says what happened"
         if fault.harmless:
-            assert set(outcomes) == {Outcome.WHOLE}
+            # Who only looks whether it is served again does not wait long.
+            assert set(outcomes) - {Outcome.LEFT} == {Outcome.WHOLE}

@@ -18,7 +18,7 @@ from tests.adversity.scene import PATIENT, Scene, Setup
 from tests.adversity.strangers import Door
 from tests.adversity.table import Row, is_long, keep
 from tests.adversity.traffic import Outcome
-from tests.harness import Echo, Master, connect, exchange, free_port, user_context
+from tests.harness import TIMEOUT, Echo, Master, connect, exchange, free_port, user_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,10 +50,7 @@ KINDS: Final = {
 }
 """For each kind of tunnel, what strangers say to its port, and what TLS they speak."""
 
-RESETS: Final = 1000 if is_long() else 200
-
-CROWDED: Final = {**PATIENT, "NP_HANDSHAKE_TIMEOUT": "5s"}
-"""Variables of ends that thousands want something of: what is honest waits for its turn among them."""
+RESETS: Final = 1000 if is_long() else 60
 
 
 class Watch:
@@ -99,7 +96,7 @@ def unmoved(scene: Scene, watches: list[Watch], name: str, sessions: int = 0) ->
     scene.datagrams.first_returned()
     for watch in watches:
         watch.assert_unmoved(sessions=sessions)
-    scene.settle(10)
+    scene.settle(TIMEOUT)
     outcomes = scene.traffic.outcomes()
     assert set(outcomes) == {Outcome.WHOLE}, [each.why for each in scene.traffic.records.values() if each.why]
     keep(Row(name, 0, scene.traffic.verified, outcomes[Outcome.WHOLE], 0))
@@ -109,7 +106,7 @@ def unmoved(scene: Scene, watches: list[Watch], name: str, sessions: int = 0) ->
 @pytest.mark.parametrize("setup", KINDS, ids=str)
 def test_strangers_at_the_tunnel_port(np: Runner, setup: Setup) -> None:
     attacks, alpn = KINDS[setup]
-    with Scene(np, setup, env=CROWDED) as scene:
+    with Scene(np, setup, env=PATIENT) as scene:
         scene.warm_up()
         watches = [Watch(scene.server), Watch(scene.client)]
         for attack in attacks:
@@ -124,7 +121,7 @@ def test_strangers_at_the_tunnel_port(np: Runner, setup: Setup) -> None:
 @pytest.mark.usefixtures("many_files")
 @pytest.mark.parametrize("flow", ["reverse", "forward"])
 def test_strangers_at_the_users_port(np: Runner, flow: str) -> None:
-    with Scene(np, Setup(PoolTransport.TCP, 0, flow), f"log=info&proxyin={strangers.STRANGER}", env=CROWDED) as scene:
+    with Scene(np, Setup(PoolTransport.TCP, 0, flow), f"log=info&proxyin={strangers.STRANGER}", env=PATIENT) as scene:
         scene.warm_up()
         watches = [Watch(scene.server), Watch(scene.client)]
         for attack in strangers.USERS:
@@ -135,7 +132,7 @@ def test_strangers_at_the_users_port(np: Runner, flow: str) -> None:
 
 @pytest.mark.usefixtures("many_files")
 def test_half_a_proxy_header_of_thousands(np: Runner) -> None:
-    with Scene(np, Setup(PoolTransport.TCP, 0), f"log=info&proxyin={strangers.STRANGER}", env=CROWDED) as scene:
+    with Scene(np, Setup(PoolTransport.TCP, 0), f"log=info&proxyin={strangers.STRANGER}", env=PATIENT) as scene:
         scene.warm_up()
         watches = [Watch(scene.server), Watch(scene.client)]
         strangers.false_proxy_headers(Door(scene.users_port, many=MANY))
@@ -176,7 +173,7 @@ def test_a_client_that_has_the_key_and_means_harm(np: Runner, transport: PoolTra
         scene.warm_up()
         watches = [Watch(scene.server), Watch(scene.client)]
         words: list[bytes | Callable[[Link], None]] = [*(FRAMES if shares else LAUNCHES), *ABUSES[transport]]
-        lines = (*LINES * (20 if is_long() else 4), ENDLESS_LINE)
+        lines = (*LINES * (20 if is_long() else 1), ENDLESS_LINE)
         with Insider(scene.port, free_port(), words, RESETS, lines) as insider:
             insider.say_all(600)
             assert insider.said == len(words)

@@ -16,6 +16,7 @@ from tests.adversity.loops import LoopThread
 from tests.adversity.scene import PATIENT, Scene, Setup
 from tests.adversity.table import Row, is_long, keep
 from tests.adversity.traffic import Outcome
+from tests.harness import TIMEOUT
 
 if TYPE_CHECKING:
     from tests.harness import Runner
@@ -119,7 +120,7 @@ def test_thousands_who_are_idle_cost_little_and_are_served_on(np: Runner, setup:
             print(f"{process.name}: {came / IDLE:.0f}, later {stayed / IDLE:.0f} bytes for each of {IDLE}")
             assert stayed < SPARE + IDLE * (EACH_ALONE if setup.pool == "single" else EACH)
         print(f"all went on within {took:.1f} s")
-        scene.settle(10)
+        scene.settle(TIMEOUT)
         outcomes = scene.traffic.outcomes()
         assert set(outcomes) == {Outcome.WHOLE}
         assert not any(process.matches("WARN.*(ended|given up)|ERROR") for process in ends)

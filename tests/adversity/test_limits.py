@@ -178,7 +178,7 @@ def test_thousands_who_stand_still_cost_little_and_nobody_else(np: Runner, setup
             assert grown[-1][name] < SHARED + STALLED * PER_STALLED
             assert grown[-1][name] - full[name] < FLAT, "it grows on after the fill"
         stack.close()
-        scene.settle(10)
+        scene.settle(TIMEOUT)
         outcomes = scene.traffic.outcomes()
         assert set(outcomes) == {Outcome.WHOLE}
         most = max(grown[-1].values()) // STALLED

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PAUSE: Final = 1.0
 """Seconds that a master waits before it starts again what has crashed for the first time."""
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 20.0
 IMPORTS: Final = 1.5
 """Seconds that a fork server takes to be ready, on a machine that does other things as well."""
 
@@ -179,7 +179,8 @@ def test_a_fault_of_a_master_costs_nothing_but_what_it_hits(tmp_path: Path, faul
             assert stage.cut_at_target() == 0
         assert fault.killed or stage.twice == 0
         if fault.harmless:
-            assert set(outcomes) == {Outcome.WHOLE}
+            # Who only looks whether it is served again does not wait long.
+            assert set(outcomes) - {Outcome.LEFT} == {Outcome.WHOLE}
             heads = [record.head for record in stage.traffic.records.values()]
             up, down = sum(HEAD_SIZE + head.up for head in heads), sum(TRAILER_SIZE + head.down for head in heads)
             stage.wait_for_counted("server", tcprx=up, tcptx=down)

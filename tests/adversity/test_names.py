@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.skipif(not may_bind(), reason="port 53 cannot be bound here"),
 ]
 
-PATIENCE: Final = 15.0
+PATIENCE: Final = 20.0
 SERVER, TARGET, OTHER = "server.test", "target.test", "other.test"
 SETUP: Final = Setup(PoolTransport.TCP, 0)
 QUERY: Final = "log=info&dns=0"

@@ -13,7 +13,7 @@ from tests.adversity.datagrams import Datagrams
 from tests.adversity.scene import Target
 from tests.adversity.target import LISTENING
 from tests.adversity.traffic import Outcome, Traffic
-from tests.harness import TcpTarget, Troubles, UdpWay, free_port
+from tests.harness import TIMEOUT, TcpTarget, Troubles, UdpWay, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,9 +34,10 @@ def test_everything_gets_through_what_only_slows(troubles: TcpTroubles) -> None:
     with direct() as (way, traffic, target):
         way.troubles = troubles
         traffic.wait_for(5)
-        assert traffic.settle(5) == []
+        assert traffic.settle(TIMEOUT) == []
         assert set(traffic.outcomes()) == {Outcome.WHOLE}
-        assert len(target.matches("^whole")) == traffic.outcomes()[Outcome.WHOLE]
+        for number in traffic.records:
+            target.wait_for(rf"^whole {number}\b")
         assert not target.matches("^(cut|broken|wrong)")
 
 
@@ -47,7 +48,7 @@ def test_reset_is_seen_by_both_sides() -> None:
         way.reset_all()
         way.go_on()
         traffic.wait_for(5)
-        assert traffic.settle(5) == []
+        assert traffic.settle(TIMEOUT) == []
         assert set(traffic.outcomes()) == {Outcome.WHOLE, Outcome.BROKEN}
         target.wait_for("^broken")
 
@@ -56,14 +57,14 @@ def test_lost_is_who_comes_meanwhile() -> None:
     with direct() as (way, traffic, _):
         traffic.wait_for(2)
         way.troubles = TcpTroubles(lose=True)
-        assert traffic.settle(5) == []
+        assert traffic.settle(TIMEOUT) == []
         before = traffic.outcomes()[Outcome.BROKEN]
         traffic.go_on()
         with pytest.raises(AssertionError, match="not served again"):
             traffic.first_served(0.3)
         assert traffic.outcomes()[Outcome.BROKEN] > before
         way.troubles = TcpTroubles()
-        traffic.first_served(5)
+        traffic.first_served(TIMEOUT)
 
 
 def test_held_up_is_not_lost() -> None:
@@ -72,7 +73,7 @@ def test_held_up_is_not_lost() -> None:
         way.hold()
         assert traffic.settle(0.2) != []
         way.go_on()
-        assert traffic.settle(5) == []
+        assert traffic.settle(TIMEOUT) == []
         assert set(traffic.outcomes()) == {Outcome.WHOLE}
 
 
@@ -83,7 +84,7 @@ def test_silence_is_found_by_nobody_but_the_test() -> None:
         hanging = traffic.settle(0.3)
         assert hanging
         way.speak()
-        traffic.first_served(5)
+        traffic.first_served(TIMEOUT)
         # What was dead stays dead.
         assert traffic.open == hanging
 
@@ -108,7 +109,7 @@ def test_wrong_and_cut_are_told_apart(answer: bytes, outcome: Outcome) -> None:
     with Liar(answer) as liar, Traffic(liar.port) as traffic:
         with pytest.raises(AssertionError, match="not served again"):
             traffic.first_served(0.2)
-        assert traffic.settle(5) == []
+        assert traffic.settle(TIMEOUT) == []
         assert outcome in traffic.outcomes()
         assert Outcome.WHOLE not in traffic.outcomes()
 

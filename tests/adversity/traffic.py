@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from tests.adversity.content import TRAILER_SIZE, CutError, Head, WrongContentError, read_exactly, receive, send
 from tests.adversity.loops import LoopThread
+from tests.harness import TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +95,7 @@ class Traffic:
         for shape in range(self._at_a_time):
             self._thread.run(self._start(shape))
 
-    def wait_for(self, count: int, timeout: float = 15.0) -> None:
+    def wait_for(self, count: int, timeout: float = TIMEOUT) -> None:
         """Wait until so many who come from now on have been served."""
         now = time.monotonic()
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
-TIMEOUT = 15.0
+TIMEOUT = 30.0
 """Seconds that a test waits for what it is sure of: only a failure takes that long."""
 
 SHOWN_LINES = 200
