@@ -29,6 +29,7 @@ FLOORS = (
         "arguments",
         "child",
         "cli",
+        "completion",
         "console",
         "ctl",
         "demo",
