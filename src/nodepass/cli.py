@@ -13,11 +13,15 @@ import math
 import os
 import platform
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from nodepass import __version__
 from nodepass.arguments import COMPLETION_VARIABLE, BadInputError, CtlCommand, UrlGroup, complete_ctl, complete_url_or_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BANNER_WIDTH = 37
 """Columns between the sides of the box that v1 draws."""
@@ -147,6 +151,15 @@ def ctl(arguments: tuple[str, ...]) -> None:
     sys.exit(run_ctl(list(arguments)))
 
 
+def _path(text: str) -> Path:
+    """The path of a file of tunnels; messages show it, and a URL may hold a key."""
+    from pathlib import Path  # noqa: PLC0415 - see the top of this file
+
+    if "://" in text:
+        raise BadInputError("expected the path of a file; a URL stands alone, as in `nodepass URL`")
+    return Path(text)
+
+
 @main.command(short_help="Run the tunnels of a file.")
 @click.argument("file", type=click.Path())
 @click.option("--no-watch", is_flag=True, help="Read the file again at SIGHUP only, not when it has been saved.")
@@ -156,11 +169,9 @@ def run(file: str, no_watch: bool) -> None:
     When the file has been saved, or at SIGHUP, it is read again: what has changed in it begins anew, and nothing else is
     touched. A file with an error is told, and changes nothing.
     """
-    from pathlib import Path  # noqa: PLC0415 - see the top
-
     from nodepass.fleet.run import run_file  # noqa: PLC0415 - see the top
 
-    sys.exit(run_file(Path(file), watched=not no_watch))
+    sys.exit(run_file(_path(file), watched=not no_watch))
 
 
 @main.command(short_help="Check files of tunnels, and URLs.")
@@ -201,15 +212,13 @@ def status(
       3  nobody could be asked
       4  all run, and a server at least has no client
     """  # noqa: D301 - \b is click's mark, not a backslash
-    from pathlib import Path  # noqa: PLC0415 - see the top
-
     from nodepass.fleet import ask  # noqa: PLC0415 - see the top
 
     asks_master = api is not None or (file is None and "NP_API" in os.environ)
     if asks_master and file is not None:
         raise BadInputError("expected a file, or --api; got both")
     address = ask.master_address(api, key, insecure=insecure, fingerprint=fingerprint) if asks_master else None
-    sys.exit(ask.status(Path(file) if file else None, address, as_json=as_json, patience=patience or 0))
+    sys.exit(ask.status(_path(file) if file else None, address, as_json=as_json, patience=patience or 0))
 
 
 @main.command(short_help="List the URL's parameters and the NP_* variables.")
