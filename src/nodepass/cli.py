@@ -13,17 +13,24 @@ import math
 import os
 import platform
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from nodepass import __version__
-from nodepass.arguments import BadInputError, UrlGroup
+from nodepass.arguments import COMPLETION_VARIABLE, BadInputError, CtlCommand, UrlGroup, complete_ctl, complete_url_or_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BANNER_WIDTH = 37
 """Columns between the sides of the box that v1 draws."""
 
 LONGEST_WAIT = 24 * 60 * 60
 """Seconds that an option takes at most."""
+
+SHELLS = ("bash", "zsh", "fish")
+"""Those for which `completion` has a script."""
 
 KEY_SIZE = 32
 """Random bytes in a key that `genkey` prints."""
@@ -131,16 +138,26 @@ def demo(seconds: float | None) -> None:
 
 
 @main.command(
+    cls=CtlCommand,
     short_help="Use a master's API.",
     add_help_option=False,
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, shell_complete=complete_ctl)
 def ctl(arguments: tuple[str, ...]) -> None:
     """Do something with the instances of a master: `nodepass ctl --help` tells more."""
     from nodepass.ctl.commands import run_ctl  # noqa: PLC0415 - see the top
 
     sys.exit(run_ctl(list(arguments)))
+
+
+def _path(text: str) -> Path:
+    """The path of a file of tunnels; messages show it, and a URL may hold a key."""
+    from pathlib import Path  # noqa: PLC0415 - see the top of this file
+
+    if "://" in text:
+        raise BadInputError("expected the path of a file; a URL stands alone, as in `nodepass URL`")
+    return Path(text)
 
 
 @main.command(short_help="Run the tunnels of a file.")
@@ -152,15 +169,13 @@ def run(file: str, no_watch: bool) -> None:
     When the file has been saved, or at SIGHUP, it is read again: what has changed in it begins anew, and nothing else is
     touched. A file with an error is told, and changes nothing.
     """
-    from pathlib import Path  # noqa: PLC0415 - see the top
-
     from nodepass.fleet.run import run_file  # noqa: PLC0415 - see the top
 
-    sys.exit(run_file(Path(file), watched=not no_watch))
+    sys.exit(run_file(_path(file), watched=not no_watch))
 
 
 @main.command(short_help="Check files of tunnels, and URLs.")
-@click.argument("targets", metavar="FILE|URL...", nargs=-1, required=True, type=click.Path())
+@click.argument("targets", metavar="FILE|URL...", nargs=-1, required=True, shell_complete=complete_url_or_file)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--offline", is_flag=True, help="Do not look for keys and certificates: they are elsewhere.")
 def check(targets: tuple[str, ...], as_json: bool, offline: bool) -> None:
@@ -197,15 +212,13 @@ def status(
       3  nobody could be asked
       4  all run, and a server at least has no client
     """  # noqa: D301 - \b is click's mark, not a backslash
-    from pathlib import Path  # noqa: PLC0415 - see the top
-
     from nodepass.fleet import ask  # noqa: PLC0415 - see the top
 
     asks_master = api is not None or (file is None and "NP_API" in os.environ)
     if asks_master and file is not None:
         raise BadInputError("expected a file, or --api; got both")
     address = ask.master_address(api, key, insecure=insecure, fingerprint=fingerprint) if asks_master else None
-    sys.exit(ask.status(Path(file) if file else None, address, as_json=as_json, patience=patience or 0))
+    sys.exit(ask.status(_path(file) if file else None, address, as_json=as_json, patience=patience or 0))
 
 
 @main.command(short_help="List the URL's parameters and the NP_* variables.")
@@ -222,3 +235,19 @@ def genkey() -> None:
     import secrets  # noqa: PLC0415 - see the top
 
     click.echo(secrets.token_urlsafe(KEY_SIZE))
+
+
+def complete_shell(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """The shells whose names begin so."""
+    return [shell for shell in SHELLS if shell.startswith(incomplete)]
+
+
+@main.command(short_help="Print a script for a shell's completion.")
+@click.argument("shell", metavar="bash|zsh|fish", shell_complete=complete_shell)
+def completion(shell: str) -> None:
+    """Print a script that completes commands, options and URLs. In bash: eval "$(nodepass completion bash)"."""
+    from nodepass.completion import script  # noqa: PLC0415 - see the top
+
+    if shell not in SHELLS:
+        raise BadInputError(f"expected a shell: {', '.join(SHELLS)}")
+    click.echo(script(shell, main, "nodepass", COMPLETION_VARIABLE))

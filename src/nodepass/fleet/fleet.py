@@ -164,14 +164,20 @@ class Fleet:
                 return
             self._asked.clear()
             self._notifier.reloading()
-            file, self._report = await asyncio.to_thread(read_file, self._path, self._environ)
-            self._tell_problems(self._report)
-            if file is None:
-                self._log.error("%s: not taken; everything goes on as it was", self._path)
-            else:
-                self._read = datetime.now(UTC)
-                await self._apply(file)
+            try:
+                await self._read_again()
+            except Exception as error:  # noqa: BLE001 - nobody foresaw it, and the next reading may go better
+                self._log.error("%s: reading it failed: %r", self._path, error)
             self._notifier.reloaded(self.status())
+
+    async def _read_again(self) -> None:
+        file, self._report = await asyncio.to_thread(read_file, self._path, self._environ)
+        self._tell_problems(self._report)
+        if file is None:
+            self._log.error("%s: not taken; everything goes on as it was", self._path)
+        else:
+            self._read = datetime.now(UTC)
+            await self._apply(file)
 
     def _tell_problems(self, report: Report) -> None:
         for problem in report.problems:

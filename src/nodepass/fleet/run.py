@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -35,6 +36,8 @@ def run_file(path: Path, *, watched: bool) -> int:
         path: of the file.
         watched: whether it is read again when it has been saved; SIGHUP has it read in any case.
     """
+    # Until the loop has a handler, one that comes early must not end the process; the file is about to be read anyway.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     environ = dict(os.environ)
     reading = first_reading(path, environ)
     if isinstance(reading, Report):

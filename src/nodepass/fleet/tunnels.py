@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from nodepass.config import MasterConfig, Mode
-from nodepass.errors import ConfigError
+from nodepass.errors import NodePassError
 from nodepass.fleet.state import TunnelState, state_of
 from nodepass.log import ERROR, tunnel_logger
 from nodepass.master.model import Instance as Row
@@ -110,14 +110,14 @@ class LocalTunnel(Tunnel):
         return TunnelState(self.entry.name, config.scheme, state, self.entry.shown_url, os.getpid(), error, figures)
 
     async def _live(self) -> None:
-        """Run it until `stop`. A file that has become bad since it was checked is tried again after a while."""
+        """Run it until `stop`. What keeps it from starting, such as a file gone bad, may be over in a while."""
         while not self._stopping.is_set():
             try:
                 # What it imports would keep the loop, and with it the other tunnels, for a tenth of a second.
                 self._runnable = await asyncio.to_thread(self._make)
                 await self._runnable.start()
-            except ConfigError as error:
-                self._logger.log(ERROR, "It cannot start: %s", error)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the other tunnels go on
+                self._logger.log(ERROR, "It cannot start: %s", error if isinstance(error, NodePassError) else repr(error))
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._tunables.service_cooldown):
                         await self._stopping.wait()
