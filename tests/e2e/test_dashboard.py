@@ -67,6 +67,10 @@ def test_only_who_has_the_key_gets_in_and_only_as_long_as_it_is_the_key(dashboar
     expect(page.get_by_label("API key")).to_be_visible()
     dashboard.sign_in()
 
+    # An open page does not hold up the master's end, and nothing is broken off.
+    assert master.stop() == 0
+    assert not master.matches("WARN  Web server|ERROR")
+
 
 def test_a_tunnel_made_by_form(dashboard: DashboardPage, master: Master) -> None:
     page, tunnel, users = dashboard.page, free_port(), free_port()
