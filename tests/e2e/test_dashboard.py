@@ -26,8 +26,8 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def master(tmp_path: Path) -> Iterator[Master]:
-    with Master(tmp_path, env={"NP_SERVICE_COOLDOWN": "1s"}) as process:
+def master(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Master]:
+    with Master(tmp_path, getattr(request, "param", ""), env={"NP_SERVICE_COOLDOWN": "1s"}) as process:
         yield process.ready()
         assert not process.stderr
         assert not process.matches("Dashboard failed|Dashboard: .*Error|Traceback|never retrieved")
@@ -217,11 +217,13 @@ def test_an_instance_opened(dashboard: DashboardPage, master: Master) -> None:
         expect(dashboard.dialog.get_by_role("status")).to_contain_text("Not connected")
 
 
-def test_on_a_phone_in_the_dark(browser: Browser, master: Master) -> None:
+@pytest.mark.parametrize("master", ["tls=1"], indirect=True)
+def test_on_a_phone_in_the_dark_over_tls(browser: Browser, master: Master) -> None:
     master.create(forwarder_url(free_port(), free_port()), "a name that is rather long for such a small screen")
     dashboard = DashboardPage(browser, master, viewport={"width": 360, "height": 740}, color_scheme="dark", has_touch=True)
     dashboard.sign_in()
     page = dashboard.page
+    assert {cookie["secure"] for cookie in dashboard.context.cookies()} == {True}
 
     def fits() -> bool:
         return bool(page.evaluate("document.documentElement.scrollWidth <= 360 && document.body.scrollWidth <= 360"))
