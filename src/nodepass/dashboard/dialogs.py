@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nicegui import ui
 
@@ -11,7 +11,7 @@ from nodepass.errors import ConfigError
 from nodepass.master.tcping import parse_target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from nodepass.master.tcping import Tcping
 
@@ -29,9 +29,9 @@ def dialog(title: str, *, wide: bool = False) -> Iterator[ui.dialog]:
             yield opened
 
 
-def icon_button(icon: str, label: str, on_click: object = None) -> ui.button:
+def icon_button(icon: str, label: str, on_click: Callable[..., Any] | None = None) -> ui.button:
     """A button that is a picture, with its name for those who do not see it."""
-    button = ui.button(icon=icon, color=None, on_click=on_click)  # type: ignore[arg-type]  # any handler, as the library takes it
+    button = ui.button(icon=icon, color=None, on_click=on_click)
     button.props(f'flat round dense aria-label="{label}"').classes("np-icon-button")
     with button:
         ui.tooltip(label)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI
 from nicegui import app as nicegui_app
-from nicegui import ui
+from nicegui import core, ui
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request  # noqa: TC002 - FastAPI looks at the types of what it calls
 
@@ -82,6 +82,7 @@ class Library:
         self._logs.remove(log)
         if not self._logs and self._life is not None:
             life, self._life = self._life, None
+            await _end_sockets()
             await life.__aexit__(None, None, None)
 
     def app_for(self, backend: Backend) -> ASGIApp:
@@ -98,6 +99,17 @@ class Library:
                 await self._app(scope, receive, send)
 
         return answer
+
+
+async def _end_sockets() -> None:
+    """Close what browsers have open, with the tasks behind it; the library itself would leave that to the process's end."""
+    server = core.sio.eio
+    for socket in tuple(server.sockets.values()):
+        # Without waiting: what a browser that has gone was still to fetch, nobody fetches.
+        await socket.close(wait=False, abort=True)
+    await core.sio.shutdown()
+    # Or there is no such task any more when a master runs in another event loop of this process.
+    server.start_service_task = True
 
 
 @cache

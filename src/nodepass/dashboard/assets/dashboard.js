@@ -8,8 +8,9 @@ window.nodepass = {
     document.cookie = `nodepass-theme=${theme}; path=/; max-age=31536000; samesite=strict`;
   },
   async comeBack() {
-    const answer = await fetch("/_nodepass/session", { cache: "no-store" });
-    if (answer.status === 401) location.reload();
+    // No answer: the master is away. The page tries by itself to reach it again, and then asks once more.
+    const answer = await fetch("/_nodepass/session", { cache: "no-store" }).catch(() => null);
+    if (answer && answer.status === 401) location.reload();
   },
 };
 
