@@ -12,34 +12,21 @@ import io
 import math
 import os
 import platform
-import re
 import sys
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from nodepass import __version__
-from nodepass.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import IO
-
-EXIT_BAD_INPUT = 2
-
-STANDARD_STREAMS = 3
+from nodepass.arguments import BadInputError, UrlGroup
 
 BANNER_WIDTH = 37
 """Columns between the sides of the box that v1 draws."""
 
-LONGEST_DEMO = 24 * 60 * 60
-"""Seconds that `--seconds` takes at most."""
+LONGEST_WAIT = 24 * 60 * 60
+"""Seconds that an option takes at most."""
 
 KEY_SIZE = 32
 """Random bytes in a key that `genkey` prints."""
-
-PLAIN_OPTION = re.compile(r"--?[A-Za-z][A-Za-z-]{0,20}")
-"""What an option's name looks like; anything else may be a piece of a URL."""
 
 
 def banner() -> str:
@@ -60,90 +47,6 @@ def banner() -> str:
             f"╰{bar}╯",
         )
     )
-
-
-class BadInputError(click.ClickException):
-    """Arguments that are wrong: one line that says what would be right, and exit code 2."""
-
-    exit_code = EXIT_BAD_INPUT
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        """Print it the way every message of this program looks."""
-        click.echo(f"nodepass: {self.format_message()}", file=file, err=True)
-
-
-class UrlGroup(click.Group):
-    """Commands by name, and a URL where a command is expected: `nodepass server://…`."""
-
-    def main(self, args: Sequence[str] | None = None, *others: Any, **extra: Any) -> Any:
-        """Make the process fit to run, if it is one of its own, and run it."""
-        if args is None:
-            _open_missing_streams()
-            if any("://" in argument for argument in sys.argv[1:]) or sys.argv[1:2] == ["ctl"]:
-                _hide_arguments()
-        return super().main(args, *others, **extra)
-
-    def make_context(
-        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
-    ) -> click.Context:
-        """Read the options in front of the URL or the command."""
-        try:
-            return super().make_context(info_name, args, parent, **extra)
-        except click.UsageError as error:
-            raise _bad_usage(error) from None
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command, or what the URL describes."""
-        try:
-            return super().invoke(ctx)
-        except click.UsageError as error:
-            raise _bad_usage(error) from None
-        except ConfigError as error:
-            raise BadInputError(str(error)) from None
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        """Take what is no command's name for a URL."""
-        if args[0] in self.commands:
-            return super().resolve_command(ctx, args)
-        return "URL", run_url, args
-
-
-def _open_missing_streams() -> None:
-    """Put /dev/null where a standard stream was closed by whoever started the process.
-
-    Whatever opened a file or socket next would get its number: the event loop aborts on that, and log lines would go there.
-    """
-    for number in range(STANDARD_STREAMS):
-        try:
-            os.fstat(number)
-        except OSError:
-            # The lowest free number is this one.
-            os.open(os.devnull, os.O_RDWR)
-    # Python has seen that they were closed, and made no object for them.
-    if sys.stdout is None:
-        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - a number, for good
-    if sys.stderr is None:
-        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - a number, for good
-
-
-def _hide_arguments() -> None:
-    """Take keys out of what `ps` shows of this process; a URL that has been read comes back later, without it.
-
-    Before the imports that take most of the time of a start.
-    """
-    from setproctitle import setproctitle  # noqa: PLC0415 - see the top
-
-    setproctitle("nodepass")
-
-
-def _bad_usage(error: click.UsageError) -> BadInputError:
-    """Say in one line what click says in several, and without the arguments that it quotes."""
-    if isinstance(error, click.NoSuchOption):
-        name = f" {error.option_name}" if PLAIN_OPTION.fullmatch(error.option_name) else ""
-        return BadInputError(f'unknown option{name}; parameters are part of the URL, as in "server://…?tls=1"')
-    if isinstance(error, click.BadParameter | click.BadOptionUsage):
-        return BadInputError(error.format_message())
-    return BadInputError("too many arguments; `nodepass --help` tells more")
 
 
 @click.group(
@@ -198,6 +101,9 @@ def run_url(arguments: tuple[str, ...]) -> None:
     sys.exit(runner.run_url(arguments[0]))
 
 
+main.of_url = run_url
+
+
 def _read_seconds(_: click.Context, __: click.Parameter, text: str | None) -> float | None:
     """Read a length of time; click's own types would quote the text, and `nan` and `inf` are numbers to Python."""
     if text is None:
@@ -206,8 +112,8 @@ def _read_seconds(_: click.Context, __: click.Parameter, text: str | None) -> fl
         seconds = float(text)
     except ValueError:
         seconds = math.nan
-    if not 0 <= seconds <= LONGEST_DEMO:
-        raise click.BadParameter(f"expected a number from 0 to {LONGEST_DEMO}")
+    if not 0 <= seconds <= LONGEST_WAIT:
+        raise click.BadParameter(f"expected a number from 0 to {LONGEST_WAIT}")
     return seconds
 
 
@@ -235,6 +141,71 @@ def ctl(arguments: tuple[str, ...]) -> None:
     from nodepass.ctl.commands import run_ctl  # noqa: PLC0415 - see the top
 
     sys.exit(run_ctl(list(arguments)))
+
+
+@main.command(short_help="Run the tunnels of a file.")
+@click.argument("file", type=click.Path())
+@click.option("--no-watch", is_flag=True, help="Read the file again at SIGHUP only, not when it has been saved.")
+def run(file: str, no_watch: bool) -> None:
+    """Run the servers, clients and forwarders of a TOML file, until a signal ends them.
+
+    When the file has been saved, or at SIGHUP, it is read again: what has changed in it begins anew, and nothing else is
+    touched. A file with an error is told, and changes nothing.
+    """
+    from pathlib import Path  # noqa: PLC0415 - see the top
+
+    from nodepass.fleet.run import run_file  # noqa: PLC0415 - see the top
+
+    sys.exit(run_file(Path(file), watched=not no_watch))
+
+
+@main.command(short_help="Check files of tunnels, and URLs.")
+@click.argument("targets", metavar="FILE|URL...", nargs=-1, required=True, type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--offline", is_flag=True, help="Do not look for keys and certificates: they are elsewhere.")
+def check(targets: tuple[str, ...], as_json: bool, offline: bool) -> None:
+    """Say all that is wrong with files of tunnels or URLs, and start nothing. The exit code is 0, or 2 for an error."""
+    from nodepass.fleet.check import check as check_all  # noqa: PLC0415 - see the top
+
+    sys.exit(check_all(targets, as_json=as_json, offline=offline))
+
+
+@main.command(short_help="Tell how tunnels do, also by the exit code.")
+@click.argument("file", required=False, type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--wait", "patience", metavar="SECONDS", callback=_read_seconds, help="Wait so long until all is well.")
+@click.option("--api", metavar="URL", help="Ask the master there; else NP_API.")
+@click.option("--key", metavar="KEY", help="Its API key; else NP_API_KEY.")
+@click.option("--insecure", is_flag=True, help="Accept any certificate of the master.")
+@click.option("--fingerprint", metavar="SHA256", help="Accept the certificate with this fingerprint, and no other.")
+def status(
+    file: str | None,
+    as_json: bool,
+    patience: float | None,
+    api: str | None,
+    key: str | None,
+    insecure: bool,
+    fingerprint: str | None,
+) -> None:
+    """Tell how the tunnels of a `nodepass run` do, those of FILE or all of this user's; or how a master's instances do.
+
+    \b
+    Exit codes:
+      0  all are connected; of a master, none is in error
+      1  one at least does not run, or has not met its server
+      2  wrong arguments
+      3  nobody could be asked
+      4  all run, and a server at least has no client
+    """  # noqa: D301 - \b is click's mark, not a backslash
+    from pathlib import Path  # noqa: PLC0415 - see the top
+
+    from nodepass.fleet import ask  # noqa: PLC0415 - see the top
+
+    asks_master = api is not None or (file is None and "NP_API" in os.environ)
+    if asks_master and file is not None:
+        raise BadInputError("expected a file, or --api; got both")
+    address = ask.master_address(api, key, insecure=insecure, fingerprint=fingerprint) if asks_master else None
+    sys.exit(ask.status(Path(file) if file else None, address, as_json=as_json, patience=patience or 0))
 
 
 @main.command(short_help="List the URL's parameters and the NP_* variables.")

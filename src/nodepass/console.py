@@ -1,5 +1,7 @@
 """Log lines on standard output, in v1's format: `2026-11-22 13:29:33.212  INFO  text`, coloured on a terminal only.
 
+With NP_LOG_FORMAT=json each is an object instead, for programs that collect logs.
+
 Whoever reads them may stop to, and a pipe holds little: so the event loop only puts lines into a queue, and a thread writes
 them. It writes to the file descriptor, because `sys.stdout` has a lock that the interpreter wants at its exit. What finds
 the queue full is counted and dropped; what cannot be written is lost. The thread never keeps the process alive: `logging`
@@ -8,6 +10,7 @@ closes every handler at exit, and `close` waits for the last lines for a moment 
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import select
@@ -15,11 +18,14 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from logging.handlers import QueueHandler
 from queue import Full, Queue
 from typing import TYPE_CHECKING
 
-from nodepass.log import DEBUG, ERROR, EVENT, INFO, WARN
+from nodepass.config import LogFormat
+from nodepass.log import DEBUG, ERROR, EVENT, INFO, WARN, tunnel_of
+from nodepass.protocol.checkpoint import CheckPoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -54,8 +60,33 @@ class LineFormatter(logging.Formatter):
         if self._coloured:
             level = f"{COLOURS.get(record.levelno, '')}{level}{RESET}"
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
-        text = record.getMessage().replace("\r", "\\r").replace("\n", "\\n")
+        tunnel = tunnel_of(record.name)
+        text = f"{tunnel}: {record.getMessage()}" if tunnel else record.getMessage()
+        text = text.replace("\r", "\\r").replace("\n", "\\n")
         return f"{when}.{int(record.msecs):03d}  {level}  {text}"
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per record.
+
+    Its members: `time` (RFC 3339, in UTC), `level` as the `log` parameter names it, `tunnel` where the process has several,
+    and `message`. A CHECK_POINT has `event` and its figures as well, under the names that the master's API gives them.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Give the object, in ASCII: nothing in it can break the line, or be taken for a control of the terminal."""
+        when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00")
+        message = record.getMessage()
+        members: dict[str, object] = {
+            "time": f"{when}Z",
+            "level": NAMES.get(record.levelno, record.levelname).lower(),
+        }
+        if tunnel := tunnel_of(record.name):
+            members["tunnel"] = tunnel
+        members["message"] = message
+        if record.levelno == EVENT and (report := CheckPoint.parse(message)) is not None:
+            members |= {"event": "checkpoint", **report.figures()}
+        return json.dumps(members, separators=(",", ":"))
 
 
 class LineHandler(QueueHandler):
@@ -141,12 +172,24 @@ def _whole_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
     yield piece
 
 
-def make_logger() -> logging.Logger:
+def make_logger(log_format: LogFormat = LogFormat.TEXT) -> logging.Logger:
     """The logger of a `nodepass` process: everything that instances let through, on standard output."""
-    coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    handler = LineHandler(LineFormatter(coloured=coloured), encoding=sys.stdout.encoding)
+    handler = LineHandler(make_formatter(log_format), encoding=sys.stdout.encoding)
     logger = logging.getLogger("nodepass")
     logger.addHandler(handler)
     logger.setLevel(DEBUG)
     logger.propagate = False
     return logger
+
+
+def use_format(logger: logging.Logger, log_format: LogFormat) -> None:
+    """Have the lines of a logger that `make_logger` made in another format from now on."""
+    for handler in logger.handlers:
+        handler.setFormatter(make_formatter(log_format))
+
+
+def make_formatter(log_format: LogFormat) -> logging.Formatter:
+    """What makes lines of this format for standard output."""
+    if log_format is LogFormat.JSON:
+        return JsonFormatter()
+    return LineFormatter(coloured=sys.stdout.isatty() and "NO_COLOR" not in os.environ)

@@ -15,6 +15,7 @@
     │   └── SessionError         the tunnel between two peers ended
     │       ├── CertificateError the server shows another certificate than it has told
     │       └── SilenceError     nothing is heard of the peer any more
+    ├── RunError                 `nodepass run` cannot begin: its file is run already, or it has no folder for its socket
     └── MasterError              a master cannot do what it was asked to; nothing has changed
         ├── UnknownInstanceError no instance has this ID
         ├── SameUrlError         the URL is the one that it has
@@ -104,6 +105,10 @@ class CertificateError(SessionError):
 
 class SilenceError(SessionError):
     """Nothing is heard of the peer any more: what it has got of what was sent is not known."""
+
+
+class RunError(NodePassError):
+    """`nodepass run` cannot begin."""
 
 
 class MasterError(NodePassError):

@@ -18,6 +18,9 @@ NONE = 100
 
 logging.addLevelName(EVENT, "EVENT")
 
+TUNNELS = "nodepass.tunnels."
+"""In front of a tunnel's name: the name of its logger."""
+
 SELDOM_PERIOD = 1.0
 """Seconds in which `Log.seldom` writes one line of a kind."""
 
@@ -28,6 +31,21 @@ class _Held:
 
     count: int = 0
     line: tuple[int, str, tuple[object, ...]] | None = None
+
+
+def tunnel_logger(name: str, parent: logging.Logger) -> logging.Logger:
+    """A logger for one of many tunnels of a process: its records bear the tunnel's name, and go to `parent`.
+
+    The `logging` module does not keep it: tunnels come and go.
+    """
+    logger = logging.Logger(TUNNELS + name)  # noqa: LOG001 - one that is registered stays for ever
+    logger.parent = parent
+    return logger
+
+
+def tunnel_of(logger_name: str) -> str:
+    """The name of the tunnel whose logger this is; empty where it is of none."""
+    return logger_name.removeprefix(TUNNELS) if logger_name.startswith(TUNNELS) else ""
 
 
 class Log:
@@ -44,6 +62,10 @@ class Log:
         self.level = level
         self._logger = logger or logging.getLogger("nodepass")
         self._held: dict[str, _Held] = {}
+
+    def of(self, name: str) -> Log:
+        """The log of one of many tunnels, at the same level."""
+        return Log(self.level, tunnel_logger(name, self._logger))
 
     def shows(self, level: int) -> bool:
         """Whether a line of this level would be written: ask before building a costly one."""

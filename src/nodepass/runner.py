@@ -11,13 +11,16 @@ import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nodepass.config import MasterConfig, Mode, RunMode, ServerConfig, Tunables, parse_url, to_url
 from nodepass.console import make_logger
-from nodepass.errors import ConfigError
+from nodepass.errors import ConfigError, NodePassError
+from nodepass.net.life import Staged, stage_of
+from nodepass.notify import Notifier
 from nodepass.protocol.tunnel_key import pre_shared_key
 
 if TYPE_CHECKING:
@@ -34,12 +37,12 @@ SIGNAL_EXIT = 128
 """Added to the number of the signal that ends a process at once, as shells do."""
 
 
-class Runnable(Protocol):
-    """What a URL describes: a server, a client or a master."""
+READY_PATIENCE = 5.0
+"""Seconds after which a service manager hears that the process runs, whether its tunnel is ready or waits for its peer."""
 
-    @property
-    def config(self) -> Config:
-        """What the URL says."""
+
+class Startable(Protocol):
+    """What a process does until a signal ends it."""
 
     async def start(self) -> None:
         """Begin to run in the background.
@@ -50,6 +53,17 @@ class Runnable(Protocol):
 
     async def stop(self) -> None:
         """End gracefully."""
+
+
+class Runnable(Startable, Staged, Protocol):
+    """What a URL describes: a server, a client or a master."""
+
+    @property
+    def config(self) -> Config:
+        """What the URL says."""
+
+    async def ready(self) -> None:
+        """Wait until it listens, or has met its server."""
 
 
 def run_url(url: str) -> int:
@@ -63,9 +77,26 @@ def run_url(url: str) -> int:
     """
     tunables = Tunables.from_environment(os.environ)
     make = _make_master if url.lower().startswith(f"{Mode.MASTER}://") else make_instance
-    runnable = make(url, tunables, make_logger())
+    runnable = make(url, tunables, make_logger(tunables.log_format))
     show_url(runnable.config)
-    return run(until_signalled(runnable))
+    return run(_notified(runnable, Notifier(os.environ)))
+
+
+async def _notified(runnable: Runnable, notifier: Notifier) -> int:
+    """Run it, and tell the service manager how it does."""
+    announcing = asyncio.ensure_future(_announce(runnable, notifier))
+    try:
+        return await until_signalled(runnable, ending=notifier.stopping)
+    finally:
+        announcing.cancel()
+        notifier.close()
+
+
+async def _announce(runnable: Runnable, notifier: Notifier) -> None:
+    with suppress(TimeoutError, NodePassError):
+        async with asyncio.timeout(READY_PATIENCE):
+            await runnable.ready()
+    notifier.ready(lambda: stage_of(runnable))
 
 
 def run(main_task: Coroutine[Any, Any, int]) -> int:
@@ -157,13 +188,18 @@ def spare_collector() -> None:
 
 
 async def until_signalled(
-    instance: Runnable, *, started: Callable[[], object] = lambda: None, patient: bool = False
+    instance: Startable,
+    *,
+    started: Callable[[], object] = lambda: None,
+    ending: Callable[[], object] = lambda: None,
+    patient: bool = False,
 ) -> int:
     """Run the instance; the first signal drains it, a second one ends the process at once.
 
     Args:
         instance: what to run.
         started: called once it has been started.
+        ending: called with the first signal.
         patient: whether a second signal changes nothing instead.
 
     Raises:
@@ -184,5 +220,6 @@ async def until_signalled(
     started()
     spare_collector()
     await signalled.wait()
+    ending()
     await instance.stop()
     return 0

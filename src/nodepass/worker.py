@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from nodepass.config import ClientConfig, RunMode, ServerConfig, Tunables, parse_url, to_url
 from nodepass.console import make_logger
-from nodepass.log import EVENT
+from nodepass.log import EVENT, tunnel_logger
 from nodepass.net.packets import LARGEST_PACKET
 from nodepass.runner import instance_of, run, spare_collector
 from nodepass.tunnel.workers.cells import Cells
@@ -66,7 +66,9 @@ def _make_instance(start: Start) -> Instance[Any]:
     assert isinstance(config, ServerConfig | ClientConfig)  # noqa: S101 - the parent has read it before
     setproctitle(f"nodepass {to_url(config, with_secret=False)} (process {start.index + 1} of {start.count})")
     tunables = replace(Tunables.from_environment(os.environ), shutdown_timeout=start.shutdown_timeout)
-    logger = make_logger()
+    logger = make_logger(tunables.log_format)
+    if start.tunnel:
+        logger = tunnel_logger(start.tunnel, logger)
     logger.addFilter(lambda record: record.levelno != EVENT)
     instance = instance_of(replace(config, workers=1, mode=RunMode(start.mode)), tunables, logger)
     if start.shows_errors:

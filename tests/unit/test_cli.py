@@ -25,7 +25,7 @@ URL = f"server://{KEY}@127.0.0.1:10101/127.0.0.1:8080"
         (["server://"], "tunnel address: expected host:port"),
         (
             ["demos"],
-            "expected a URL that begins with server://, client:// or master://, or a command: demo, ctl, params, genkey",
+            "expected a URL that begins with server://, client:// or master://, or a command: demo, ctl, run, check, ",
         ),
         ([KEY], "expected a URL that begins"),
         ([URL, "extra"], "expected one URL, in quotes; got 2 arguments"),
@@ -118,4 +118,10 @@ def test_version_imports_nothing_that_it_does_not_need() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     version, imported = done.stdout.splitlines()
     assert version == f"nodepass {__version__}"
-    assert set(imported.split()) == {"nodepass", "nodepass.cli", "nodepass.errors", "nodepass.version"}
+    assert set(imported.split()) == {
+        "nodepass",
+        "nodepass.arguments",
+        "nodepass.cli",
+        "nodepass.errors",
+        "nodepass.version",
+    }

@@ -23,7 +23,22 @@ FLOORS = (
     {"transport", "master"},
     {"relay"},
     {"tunnel"},
-    {"__init__", "__main__", "child", "cli", "console", "ctl", "demo", "fork_server", "runner", "worker"},
+    {
+        "__init__",
+        "__main__",
+        "arguments",
+        "child",
+        "cli",
+        "console",
+        "ctl",
+        "demo",
+        "fleet",
+        "fork_server",
+        "notify",
+        "progress",
+        "runner",
+        "worker",
+    },
 )
 """From the bottom up: each room may use what lies below it."""
 

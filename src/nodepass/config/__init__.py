@@ -10,6 +10,7 @@ from nodepass.config.url import Config, default_key, parse_url, to_url
 from nodepass.config.values import (
     Balancing,
     Blocked,
+    LogFormat,
     LogLevel,
     Mode,
     PoolSharing,
@@ -28,6 +29,7 @@ __all__ = [
     "Endpoint",
     "IPAddress",
     "IPNetwork",
+    "LogFormat",
     "LogLevel",
     "MasterConfig",
     "Mode",

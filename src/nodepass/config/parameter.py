@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from nodepass.errors import ConfigError
 
@@ -43,6 +43,19 @@ class Row(ABC):
     def default_text(self) -> str:
         """The default as a URL writes it; empty where leaving the parameter out is the only way to say it."""
 
+    @property
+    @abstractmethod
+    def value_kind(self) -> Kind[Any]:
+        """How its values are read and written."""
+
+    @abstractmethod
+    def check(self, text: str) -> None:
+        """Refuse what is no value.
+
+        Raises:
+            ConfigError: it is not of the kind.
+        """
+
     @abstractmethod
     def text_in(self, config: object) -> str:
         """Write the value that a configuration holds in its field of this name."""
@@ -69,6 +82,15 @@ class Parameter(Row, Generic[T]):
     def default_text(self) -> str:
         """The default as a URL writes it; empty where leaving the parameter out is the only way to say it."""
         return self.kind.format(self.default)
+
+    @property
+    def value_kind(self) -> Kind[Any]:
+        """How its values are read and written."""
+        return self.kind
+
+    def check(self, text: str) -> None:
+        """Refuse what is no value."""
+        self.parse(text)
 
     def text_in(self, config: object) -> str:
         """Write the value that a configuration holds in its field of this name."""

@@ -1,11 +1,12 @@
-"""The NP_* environment variables: figures that rarely need changing, read once at start."""
+"""The NP_* environment variables: settings of a whole process that rarely need changing, read once at start."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeAlias, TypeVar
 
-from nodepass.config.kinds import Duration, Integer, Kind
+from nodepass.config.kinds import Choice, Duration, Integer, Kind
+from nodepass.config.values import LogFormat
 from nodepass.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -69,19 +70,27 @@ SERVICE_COOLDOWN: Final = Variable("NP_SERVICE_COOLDOWN", _TIME, 3.0, "pause bef
 SHUTDOWN_TIMEOUT: Final = Variable("NP_SHUTDOWN_TIMEOUT", _TIME, 5.0, "time that connections have to finish at the end")
 RELOAD_INTERVAL: Final = Variable("NP_RELOAD_INTERVAL", _TIME, 3600.0, "time between re-reading certificates and backups")
 
-AnyVariable: TypeAlias = Variable[int] | Variable[float]
+LOG_FORMAT: Final = Variable(
+    "NP_LOG_FORMAT",
+    Choice(LogFormat),
+    LogFormat.TEXT,
+    "how log lines are written: `text`, or `json`, an object in each line",
+)
+
+AnyVariable: TypeAlias = Variable[int] | Variable[float] | Variable[LogFormat]
 
 ALL: Final[tuple[AnyVariable, ...]] = (
     *(SEMAPHORE_LIMIT, TCP_DATA_BUF_SIZE, UDP_DATA_BUF_SIZE),
     *(HANDSHAKE_TIMEOUT, TCP_DIAL_TIMEOUT, UDP_DIAL_TIMEOUT, UDP_READ_TIMEOUT, POOL_GET_TIMEOUT, MIN_POOL_INTERVAL),
     *(MAX_POOL_INTERVAL, REPORT_INTERVAL, FALLBACK_INTERVAL, SERVICE_COOLDOWN, SHUTDOWN_TIMEOUT, RELOAD_INTERVAL),
+    LOG_FORMAT,
 )
 """Every variable, in the order of the table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tunables:
-    """The figures in force, each documented by its variable. Times are in seconds, sizes in bytes.
+    """The settings in force, each documented by its variable. Times are in seconds, sizes in bytes.
 
     The two buffer sizes are upper bounds that a user may set; v1 reads 16384 bytes at a time. Unset, a stream is read
     262144 bytes at a time, for the cost of a relay lies in its system calls and wake-ups, and a datagram may have any
@@ -103,6 +112,7 @@ class Tunables:
     service_cooldown: float = SERVICE_COOLDOWN.default
     shutdown_timeout: float = SHUTDOWN_TIMEOUT.default
     reload_interval: float = RELOAD_INTERVAL.default
+    log_format: LogFormat = LOG_FORMAT.default
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Tunables:
@@ -127,6 +137,7 @@ class Tunables:
             service_cooldown=SERVICE_COOLDOWN.read(environ),
             shutdown_timeout=SHUTDOWN_TIMEOUT.read(environ),
             reload_interval=RELOAD_INTERVAL.read(environ),
+            log_format=LOG_FORMAT.read(environ),
         )
         if tunables.min_pool_interval > tunables.max_pool_interval:
             least, most = MIN_POOL_INTERVAL, MAX_POOL_INTERVAL

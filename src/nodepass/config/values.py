@@ -43,6 +43,15 @@ _LEVEL_NUMBERS: Final = {
 }
 
 
+class LogFormat(StrEnum):
+    """How log lines are written."""
+
+    TEXT = "text"
+    """As v1 does, for people and for front ends."""
+    JSON = "json"
+    """An object in each line, for programs that collect logs."""
+
+
 class TlsMode(IntEnum):
     """Where a listener's certificate comes from."""
 

@@ -14,6 +14,10 @@ STOP_PATIENCE: Final = 5.0
 """Seconds that a process has between SIGTERM and SIGKILL (spec: master.md)."""
 
 
+STAGE_PREFIX: Final = "STAGE|"
+"""In front of a `Stage`: the line by which an instance's process tells its parent, beside its reports."""
+
+
 @dataclass(frozen=True, slots=True)
 class Start:
     """To the fork server: start a process. The end of a pipe that takes its output comes with it.

@@ -83,6 +83,16 @@ class Master(Life):
         """
         await self._until(self._is_ready)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether `ready` would not wait."""
+        return self._is_ready.is_set()
+
+    @property
+    def is_connected(self) -> bool:
+        """The same: a master has no other end."""
+        return self.is_ready
+
     # Its life.
 
     def _load(self) -> None:

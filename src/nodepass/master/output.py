@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nodepass.log import ERROR, EVENT, INFO
+from nodepass.master.fork_messages import STAGE_PREFIX
+from nodepass.net.life import Stage
 from nodepass.protocol.checkpoint import CheckPoint
 
 if TYPE_CHECKING:
@@ -56,6 +58,15 @@ class Line:
     def report(self) -> CheckPoint | None:
         """The figures, if that is what it tells."""
         return CheckPoint.parse(self.text) if self.level == EVENT else None
+
+    @property
+    def stage(self) -> Stage | None:
+        """How far the process has come, if that is what it tells."""
+        if self.level != EVENT or not self.text.startswith(STAGE_PREFIX):
+            return None
+        with suppress(ValueError):
+            return Stage(self.text.removeprefix(STAGE_PREFIX))
+        return None
 
     @property
     def tells_error(self) -> bool:

@@ -8,6 +8,8 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Final
 
+from nodepass.config import LogFormat
+from nodepass.config.tunables import LOG_FORMAT
 from nodepass.errors import ProcessError
 from nodepass.master.fork_connection import Connection
 from nodepass.master.fork_messages import STOP_PATIENCE
@@ -128,13 +130,23 @@ class Processes:
                 pass_fds=(control.fileno(), lock),
                 # Ctrl-C is for the master alone: it says how its instances end.
                 start_new_session=True,
-                # It finds its modules where this process found them.
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env=_environment(),
             )
         except OSError as error:
             raise ProcessError(f"the fork server cannot be started: {error.strerror}") from None
         finally:
             os.close(lock)
+
+
+def _environment() -> dict[str, str]:
+    """The variables of the fork server and of all that it starts."""
+    return {
+        **os.environ,
+        # It finds its modules where this process found them.
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        # What they write is read here; whoever reads the log gets it in the format that they want.
+        LOG_FORMAT.name: LogFormat.TEXT,
+    }
 
 
 def _is_lost(connecting: asyncio.Task[Connection]) -> bool:

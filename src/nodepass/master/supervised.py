@@ -24,6 +24,7 @@ from nodepass.log import DEBUG, ERROR, EVENT, INFO, WARN
 from nodepass.master import figures
 from nodepass.master.model import EventType, Figures, Status
 from nodepass.master.pauses import Pauses
+from nodepass.net.life import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,6 +78,9 @@ class Supervised:
         self.turn = asyncio.Lock()
         """Held by whoever changes the instance, for as long as that takes: requests about it take turns."""
         self._around = surroundings
+        self.stage = Stage.STARTING
+        """How far its process has come, as that last told."""
+        self._log = surroundings.log.of(instance.id)
         self._life: asyncio.Task[None] | None = None
         self._process: Process | None = None
         self._stopping = asyncio.Event()
@@ -144,6 +148,7 @@ class Supervised:
     async def _run(self, stopped: asyncio.Task[Any]) -> int:
         """Run one process until it ends or is to be stopped; gives its exit code."""
         self._reported = NOTHING
+        self.stage = Stage.STARTING
         try:
             process = await self._around.processes.start(self.instance.url, self._take)
         except ProcessError as error:
@@ -161,6 +166,7 @@ class Supervised:
             return code
         finally:
             self._process = None
+            self.stage = Stage.STARTING
             self._expect_none()
             self.set(figures=figures.without_process(self.instance.figures))
 
@@ -170,6 +176,9 @@ class Supervised:
         report = line.report
         if report is not None:
             self._report(report)
+            return
+        if (stage := line.stage) is not None:
+            self.stage = stage
             return
         self._tell(line.level, line.text, line.whole)
         if line.tells_error:
@@ -193,9 +202,9 @@ class Supervised:
         self._tell(level, text, f"nodepass: {text}")
 
     def _tell(self, level: int, text: str, line: str) -> None:
-        log = self._around.log
+        log = self._log
         write = {DEBUG: log.debug, INFO: log.info, WARN: log.warning, ERROR: log.error, EVENT: log.event}[level]
-        write("%s: %s", self.instance.id, text)
+        write("%s", text)
         self._around.events.tell_line(self.instance, line)
 
     def _expect_report(self) -> None:

@@ -4,12 +4,42 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Self
+from enum import StrEnum
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from nodepass.errors import NodePassError
+
+
+class Stage(StrEnum):
+    """How far something has come."""
+
+    STARTING = "starting"
+    LISTENING = "listening"
+    """It is ready, and a server waits for a client."""
+    CONNECTED = "connected"
+    """Users can be carried."""
+
+
+class Staged(Protocol):
+    """What can tell how far it has come."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it listens; a client without users of its own, whether it has met its server."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether users can be carried."""
+
+
+def stage_of(instance: Staged) -> Stage:
+    """How far an instance has come."""
+    if instance.is_connected:
+        return Stage.CONNECTED
+    return Stage.LISTENING if instance.is_ready else Stage.STARTING
 
 
 class Life(ABC):

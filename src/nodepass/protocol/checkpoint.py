@@ -46,6 +46,20 @@ class CheckPoint:
             f"|TCPRX={self.tcp_received}|TCPTX={self.tcp_sent}|UDPRX={self.udp_received}|UDPTX={self.udp_sent}"
         )
 
+    def figures(self) -> dict[str, int]:
+        """Give the members by the names that the master's API has for them."""
+        return {
+            "mode": self.mode,
+            "ping": self.ping,
+            "pool": self.pool,
+            "tcps": self.tcps,
+            "udps": self.udps,
+            "tcprx": self.tcp_received,
+            "tcptx": self.tcp_sent,
+            "udprx": self.udp_received,
+            "udptx": self.udp_sent,
+        }
+
     @classmethod
     def parse(cls, line: str) -> CheckPoint | None:
         """Read a line as `format` gives it; None where it is another."""

@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from nodepass.config import Tunables
+from nodepass.config import LogFormat, Tunables
 from nodepass.config.tunables import markdown_rows
 from nodepass.errors import ConfigError
 
@@ -24,6 +24,7 @@ VARIABLES = {
     "NP_SERVICE_COOLDOWN": ("18s", 18.0),
     "NP_SHUTDOWN_TIMEOUT": ("19s", 19.0),
     "NP_RELOAD_INTERVAL": ("2h", 7200.0),
+    "NP_LOG_FORMAT": ("json", LogFormat.JSON),
 }
 
 
@@ -54,6 +55,7 @@ def test_each_variable_sets_its_own_field_and_no_other(name: str) -> None:
         ("NP_SEMAPHORE_LIMIT", "0", "NP_SEMAPHORE_LIMIT=0: expected a whole number from 1 to 2147483647"),
         ("NP_TCP_DATA_BUF_SIZE", "", "NP_TCP_DATA_BUF_SIZE=: expected a whole number from 1 to 2147483647"),
         ("NP_UDP_DATA_BUF_SIZE", "16k", "NP_UDP_DATA_BUF_SIZE=16k: expected a whole number from 1 to 2147483647"),
+        ("NP_LOG_FORMAT", "xml", "NP_LOG_FORMAT=xml: expected text or json"),
         ("NP_REPORT_INTERVAL", "0", "NP_REPORT_INTERVAL=0: expected a duration over 0, such as 300ms or 5s"),
         ("NP_REPORT_INTERVAL", "5", "NP_REPORT_INTERVAL=5: expected a duration over 0, such as 300ms or 5s"),
         ("NP_MIN_POOL_INTERVAL", "2s", "NP_MIN_POOL_INTERVAL=2s: expected 1s, NP_MAX_POOL_INTERVAL, or less"),

@@ -11,6 +11,7 @@ from nodepass.master.api.answers import handle_errors
 from nodepass.master.api.docs import DOCUMENT, PAGE, docs_routes
 from nodepass.master.api.edge import Edge, KeyCheck
 from nodepass.master.api.events import event_routes
+from nodepass.master.api.health import PATHS, health_routes
 from nodepass.master.api.instances import instance_routes
 from nodepass.master.api.machine import machine_routes
 from nodepass.master.api.texts import InstanceTexts
@@ -54,7 +55,7 @@ def make_app(prefix: str, parts: Parts) -> Edge:
     """
     app = make_routes(prefix, parts)
     bases = (prefix, prefix + VERSION_PATH)
-    open_paths = {base + DOCUMENT for base in bases} | {base + PAGE for base in bases}
+    open_paths = {base + DOCUMENT for base in bases} | {base + PAGE for base in bases} | PATHS
     files = tuple(f"{base}{PAGE}/" for base in bases)
     metrics = {f"{base}/metrics" for base in bases}
     keys = KeyCheck(
@@ -85,4 +86,5 @@ def make_routes(prefix: str, parts: Parts) -> FastAPI:
     routes.include_router(docs_routes(app))
     app.include_router(routes, prefix=prefix + VERSION_PATH)
     app.include_router(routes, prefix=prefix, include_in_schema=False)
+    app.include_router(health_routes(parts.core))
     return app

@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.responses import FileResponse, HTMLResponse, Response
 
 from nodepass.master.api.answers import Json
+from nodepass.master.api.health import PATHS
 from nodepass.master.api.texts import to_json
 
 if TYPE_CHECKING:
@@ -82,7 +83,9 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
             for operation in operations.values():
                 # What FastAPI would answer to a wrong request; here, that is 400.
                 operation["responses"].pop("422", None)
-                if path.endswith("/metrics"):
+                if path in PATHS:
+                    operation["security"] = []
+                elif path.endswith("/metrics"):
                     operation["security"] = [{"key": []}, {"bearer": []}]
         for name in ("HTTPValidationError", "ValidationError"):
             document["components"]["schemas"].pop(name, None)

@@ -144,6 +144,12 @@ class TcpingAnswer(BaseModel):
     error: str | None
 
 
+class HealthAnswer(BaseModel):
+    """All is well."""
+
+    status: Literal["ok"]
+
+
 class ErrorAnswer(BaseModel):
     """Why a request failed."""
 

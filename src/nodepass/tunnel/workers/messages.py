@@ -19,6 +19,7 @@ class Start:
         shutdown_timeout: seconds that sessions have to finish at the end.
         chain: the certificate that all show, in PEM; empty where each takes it from the URL's files, or shows none.
         private_key: the private key of it, in PEM.
+        tunnel: the name that its log lines bear, where its process runs several tunnels.
     """
 
     kind: ClassVar[str] = "start"
@@ -30,6 +31,7 @@ class Start:
     shutdown_timeout: float
     chain: str
     private_key: str = field(repr=False)
+    tunnel: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from nodepass.config import RunMode, ServerConfig, to_url
 from nodepass.errors import ListenError, TunnelError
-from nodepass.log import ERROR, Log
+from nodepass.log import ERROR, Log, tunnel_of
 from nodepass.net.tasks import Tasks
 from nodepass.tunnel.memory import Attempt, OwnMemory
 from nodepass.tunnel.transports import shared_certificate
@@ -87,6 +87,7 @@ class Workers:
         self._mode = config.mode
         self._tunables = tunables
         self._log = Log(config.log.number, logger)
+        self._tunnel = tunnel_of(logger.name)
         self._shows_errors = False
         self._held = tuple(held)
         self._pair: PemPair | None = None
@@ -116,12 +117,18 @@ class Workers:
         self._keepers = [self._tasks.start(self._keep(child), f"worker {child.index}") for child in self._children]
         self._tasks.start(self._report(), "report")
 
-    async def ready(self) -> None:
-        """Wait until a child is; see `Instance.ready`.
+    @property
+    def is_ready(self) -> bool:
+        """See `Instance.is_ready`."""
+        return self._is_ready.is_set()
 
-        Raises:
-            TunnelError: it was stopped.
-        """
+    @property
+    def is_connected(self) -> bool:
+        """See `Instance.is_connected`."""
+        return self._is_connected.is_set()
+
+    async def ready(self) -> None:
+        """Wait until a child is; see `Instance.ready`."""
         ready, stopping = asyncio.ensure_future(self._is_ready.wait()), asyncio.ensure_future(self._stopping.wait())
         try:
             await asyncio.wait((ready, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -205,6 +212,7 @@ class Workers:
             url=self._url,
             mode=self._mode.value,
             shows_errors=self._shows_errors,
+            tunnel=self._tunnel,
             shutdown_timeout=self._tunables.shutdown_timeout,
             chain="" if pair is None else pair.chain.decode("ascii"),
             private_key="" if pair is None else pair.private_key.decode("ascii"),

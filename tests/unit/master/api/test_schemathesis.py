@@ -60,6 +60,9 @@ OPERATIONS = [
 ]
 """All but the event stream, which has no end."""
 
+HEALTH = [("GET", "/healthz"), ("GET", "/ready")]
+"""Those without prefix; nothing can be sent to them."""
+
 EXAMPLES = 60
 
 KNOWN = (None, "00000001", "00000002", "00000003", API_KEY_ID)
@@ -97,7 +100,7 @@ def document(core: FakeCore) -> schemathesis.BaseSchema:
 def test_every_operation_is_tried(document: schemathesis.BaseSchema) -> None:
     operations = [operation.ok() for operation in document.get_all_operations() if isinstance(operation, Ok)]
     found = {(operation.method.upper(), operation.path.removeprefix("/api/v1")) for operation in operations}
-    assert found == {*OPERATIONS, ("GET", "/events")}
+    assert found == {*OPERATIONS, ("GET", "/events"), *HEALTH}
 
 
 @pytest.mark.parametrize("mode", GenerationMode)

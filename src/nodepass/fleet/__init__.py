@@ -1,0 +1,1 @@
+"""Many tunnels from one file: `nodepass run`, `nodepass check`, `nodepass status`."""
