@@ -9,7 +9,6 @@ from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-
 from nodepass.config import params, tunables
 from tests.docs.pages import ROOT
 
