@@ -21,6 +21,7 @@ FLOORS = (
     {"config", "protocol", "policy"},
     {"net"},
     {"transport", "master"},
+    {"dashboard"},
     {"relay"},
     {"tunnel"},
     {
@@ -158,6 +159,7 @@ def test_every_room_has_a_floor_and_is_seen() -> None:
         ("cli", "ctl"),
         ("cli", "demo"),
         ("ctl", "config"),
+        ("dashboard", "master"),
         ("child", "runner"),
         ("config", "errors"),
         ("console", "log"),
@@ -197,6 +199,7 @@ def test_transports_do_not_know_each_other() -> None:
         ("master.processes", "from nodepass.tunnel.server import Server"),
         ("master.processes", "import nodepass.transport.base"),
         ("master.processes", "from nodepass import child"),
+        ("master.front", "from nodepass.dashboard.door import open_dashboard"),
         ("relay.tcp", "def f():\n    from nodepass.tunnel.server import Server"),
         ("protocol.signals", "if TYPE_CHECKING:\n    from nodepass.net.address import Address"),
     ],

@@ -124,6 +124,11 @@ class EventHub:
         return reader
 
     @property
+    def closed(self) -> bool:
+        """Whether whoever comes is only told that this was the last."""
+        return self._closed
+
+    @property
     def readers(self) -> int:
         """How many there are."""
         return len(self._readers)

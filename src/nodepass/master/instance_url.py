@@ -49,11 +49,19 @@ def read_instance_url(text: str, master: MasterConfig) -> InstanceUrl:
     if parts.mode is Mode.MASTER:
         raise ConfigError("mode", Mode.MASTER.value, "expected server:// or client:// for an instance")
     said = {parameter.partition("=")[0] for parameter in parts.query.split("&")}
-    rows = _OF_SERVERS if parts.mode is Mode.SERVER else _OF_EVERY_INSTANCE
-    missing = {row.name: row.text_in(master) for row in rows if row.name not in said}
+    missing = {row.name: row.text_in(master) for row in _filled_in(parts.mode) if row.name not in said}
     query = "&".join(f"{name}={quote(value, safe='/:,')}" for name, value in missing.items() if value)
     url = text
     if query:
         url += ("&" if parts.query else "" if text.endswith("?") else "?") + query
     config = parse_url(url)
     return InstanceUrl(Kind(config.scheme), url, to_url(config, with_secret=True))
+
+
+def filled_in(mode: Mode) -> set[str]:
+    """The names of the parameters that an instance has from its master where its URL says nothing."""
+    return {row.name for row in _filled_in(mode)}
+
+
+def _filled_in(mode: Mode) -> tuple[Row, ...]:
+    return _OF_SERVERS if mode is Mode.SERVER else _OF_EVERY_INSTANCE

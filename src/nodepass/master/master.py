@@ -17,9 +17,11 @@ from nodepass.config import MasterConfig, Tunables, parse_url, to_url
 from nodepass.errors import ConfigError, MasterError, NodePassError
 from nodepass.log import Log
 from nodepass.master.api.app import Parts, make_app
+from nodepass.master.front import Backend, Front
 from nodepass.master.info import Info
 from nodepass.master.instances import Instances
 from nodepass.master.metrics import Metrics
+from nodepass.master.recent import Recent
 from nodepass.master.system import System
 from nodepass.master.tcping import Tcping
 from nodepass.master.web import ALPN, WebServer
@@ -146,8 +148,13 @@ class Master(Life):
         machine = System()
         parts = Parts(instances, Info(self.config, machine), Tcping(resolver, self._log), Metrics(), self._log)
         grace = self._tunables.shutdown_timeout
-        web = WebServer(make_app(self.config.prefix, parts), self._certificate, grace, self._log)
-        sampling = self._tasks.start(machine.keep_sampling(), "sampling")
+        api = make_app(self.config.prefix, parts)
+        recent = Recent(instances.events, self._tunables.report_interval)
+        front = Front(api, Backend(self.config, parts, recent)) if self.config.dashboard else None
+        web = WebServer(front or api, self._certificate, grace, self._log, websockets=front is not None)
+        besides = [self._tasks.start(machine.keep_sampling(), "sampling")]
+        if front is not None:
+            besides.append(self._tasks.start(recent.keep(), "recent figures"))
         serving = asyncio.ensure_future(web.serve(sockets))
         listening = asyncio.ensure_future(web.listening.wait())
         stopping = asyncio.ensure_future(self._stopping.wait())
@@ -157,11 +164,11 @@ class Master(Life):
             self._is_ready.set()
             await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
             web.stop()
-            # Both at a time: the event streams end with the one, and without them the other would wait for their readers.
-            await asyncio.gather(serving, instances.close())
+            # All at a time: event streams and pages end with the others; else the first would wait for their readers.
+            await asyncio.gather(serving, instances.close(), *(() if front is None else (front.close(),)))
         finally:
             self._is_ready.clear()
-            for task in (sampling, listening, stopping):
+            for task in (*besides, listening, stopping):
                 task.cancel()
 
     def _tell_address(self) -> None:

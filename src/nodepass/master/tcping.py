@@ -6,7 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nodepass.errors import DialError
+from nodepass.config import parse_endpoint
+from nodepass.errors import ConfigError, DialError
 from nodepass.net.address import Address
 from nodepass.net.dial import Dial, LocalAddress
 
@@ -102,3 +103,18 @@ class Tcping:
             await outcome
         finally:
             dial.cancel()
+
+
+def parse_target(text: str) -> Endpoint:
+    """Read a target.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    try:
+        target = parse_endpoint(text)
+    except ValueError as error:
+        raise ConfigError("target", None, str(error)) from None
+    if not target.host:
+        raise ConfigError("target", None, "expected a host in front of the port")
+    return target

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -39,6 +39,9 @@ HEAD_TIMEOUT = 10.0
 
 LONGEST_HEAD: Final = 1 << 16
 """Bytes that are read of a head that is not complete."""
+
+LONGEST_MESSAGE: Final = 1 << 20
+"""Bytes of a message on a WebSocket."""
 
 UVICORN_LOGGER: Final = "uvicorn.error"
 
@@ -95,14 +98,24 @@ class WebServer(uvicorn.Server):
         certificate: with it, HTTPS is spoken; asked for each handshake.
         grace: seconds that requests in progress have at the end.
         log: of the master.
+        websockets: whether the application takes WebSockets.
     """
 
-    def __init__(self, app: ASGIApp, certificate: CertificateSource | None, grace: float, log: Log) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        certificate: CertificateSource | None,
+        grace: float,
+        log: Log,
+        *,
+        websockets: bool = False,
+    ) -> None:
         config = uvicorn.Config(
             app,
             http=GuardedProtocol,
             lifespan="off",
-            ws="none",
+            ws=cast("type[asyncio.Protocol]", _websocket) if websockets else "none",
+            ws_max_size=LONGEST_MESSAGE,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -134,6 +147,13 @@ class WebServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave signals alone."""
         yield
+
+
+def _websocket(*args: Any, **kwargs: Any) -> asyncio.Protocol:
+    """What speaks on a connection that becomes a WebSocket; imported for the first, for most masters have none."""
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol  # noqa: PLC0415
+
+    return WebSocketsSansIOProtocol(*args, **kwargs)
 
 
 def _renewable_context(certificate: CertificateSource) -> ssl.SSLContext:

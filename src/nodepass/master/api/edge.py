@@ -88,7 +88,7 @@ class Edge:
         try:
             await self._choose(scope)(scope, receive, send_on)
         except Exception as error:  # noqa: BLE001 - whatever it is, the others are served on
-            self._log.error("Request failed: %s %s: %s", scope["method"], scope["path"], _where(error))
+            self._log.error("Request failed: %s %s: %s", scope["method"], scope["path"], where(error))
             # An answer that has begun is broken off: the web server sees that it is not whole, and closes the connection.
             if not started:
                 answer = refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; the master's log says more")
@@ -102,7 +102,7 @@ class Edge:
         return refusal(HTTPStatus.UNAUTHORIZED, "the API key is missing or wrong: it goes into the header X-API-Key")
 
 
-def _where(error: Exception) -> str:
+def where(error: Exception) -> str:
     """What kind of error, and where it was raised; not its text, which may quote a URL with its key."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__} in {place.name} ({place.filename}:{place.lineno})"

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from nodepass.config import parse_endpoint
-from nodepass.errors import ConfigError
 from nodepass.master.api.answers import Json, refusals
 from nodepass.master.api.json_body import JsonRoute
 from nodepass.master.api.schema import InfoAnswer, NewAlias, TcpingAnswer
 from nodepass.master.api.texts import to_json
 from nodepass.master.metrics import CONTENT_TYPE
+from nodepass.master.tcping import parse_target
 
 if TYPE_CHECKING:
-    from nodepass.config import Endpoint
     from nodepass.master.api.core import Core
     from nodepass.master.info import Info
     from nodepass.master.metrics import Metrics
@@ -50,7 +48,7 @@ def machine_routes(core: Core, info: Info, tcping: Tcping, metrics: Metrics) -> 
         target: Annotated[str, Query(max_length=LONGEST_TARGET, description="host:port", examples=["example.org:443"])],
     ) -> Response:
         """Connect from the master's machine, and tell how long that took."""
-        result = await tcping.ping(_target(target))
+        result = await tcping.ping(parse_target(target))
         return Json(
             to_json({"target": target, "connected": result.connected, "latency": result.latency, "error": result.error})
         )
@@ -61,18 +59,3 @@ def machine_routes(core: Core, info: Info, tcping: Tcping, metrics: Metrics) -> 
         return Response(metrics.text(core.all()), media_type=CONTENT_TYPE)
 
     return routes
-
-
-def _target(text: str) -> Endpoint:
-    """Read a target.
-
-    Raises:
-        ConfigError: it is none.
-    """
-    try:
-        target = parse_endpoint(text)
-    except ValueError as error:
-        raise ConfigError("target", None, str(error)) from None
-    if not target.host:
-        raise ConfigError("target", None, "expected a host in front of the port")
-    return target
