@@ -19,12 +19,10 @@ exclude_patterns = ["_build"]
 # Markdown.
 myst_heading_anchors = 3
 myst_enable_extensions = ["deflist"]
-myst_links_external_new_tab = False
 
 # What a page shows of the library.
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_class_signature = "mixed"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 default_role = "code"
@@ -35,12 +33,6 @@ html_theme = "furo"
 html_title = f"nodepass {__version__}"
 html_copy_source = False
 html_show_sphinx = False
-html_theme_options = {"navigation_with_keys": True}
-html_static_path: list[str] = []
 highlight_language = "none"
 pygments_style = "default"
 pygments_dark_style = "monokai"
-
-# What Markdown links to outside the site stands in the repository, not here.
-suppress_warnings: list[str] = []
-nitpicky = False
