@@ -12,6 +12,7 @@
     test_harness.py  the above fails where it should
     test_site.py     the site builds without a warning, and loads nothing from elsewhere
     test_quotes.py   log lines that pages quote are in the source
+    test_names.py    parameters, variables, commands and URLs in sentences are real ones
     test_nox.py      CONTRIBUTING.md names the sessions of noxfile.py
     test_reference.py what the site takes from the code is whole
     test_examples.py the programs of `examples` do what they say
