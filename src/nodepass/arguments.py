@@ -25,6 +25,9 @@ STANDARD_STREAMS = 3
 PLAIN_OPTION = re.compile(r"--?[A-Za-z][A-Za-z-]{0,20}")
 """What an option's name looks like; anything else may be a piece of a URL."""
 
+COMPLETION_VARIABLE = "_NODEPASS_COMPLETE"
+"""A shell that asks what may come next sets it."""
+
 COMMANDS_WITH_KEYS = {"ctl", "status"}
 """Commands that take an API key as an option."""
 
@@ -49,6 +52,11 @@ class UrlGroup(click.Group):
         """Make the process fit to run, if it is one of its own, and run it."""
         if args is None:
             _open_missing_streams()
+            if COMPLETION_VARIABLE in os.environ:
+                from nodepass.completion import prepare  # noqa: PLC0415 - only a shell asks for it
+
+                prepare()
+            extra["complete_var"] = COMPLETION_VARIABLE
             if any("://" in argument for argument in sys.argv[1:]) or not COMMANDS_WITH_KEYS.isdisjoint(sys.argv[1:2]):
                 _hide_arguments()
         return super().main(args, *others, **extra)
@@ -71,11 +79,42 @@ class UrlGroup(click.Group):
         except ConfigError as error:
             raise BadInputError(str(error)) from None
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        """Commands and options, and the beginnings of URLs."""
+        from nodepass.completion import url_items  # noqa: PLC0415 - only a shell asks for it
+
+        return [*super().shell_complete(ctx, incomplete), *url_items(incomplete)]
+
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """Take what is no command's name for a URL."""
         if args[0] in self.commands:
             return super().resolve_command(ctx, args)
         return "URL", self.of_url, args
+
+
+class CtlCommand(click.Command):
+    """`nodepass ctl`, whose own commands are imported when they are needed."""
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        """What its commands take."""
+        from click.shell_completion import ShellComplete  # noqa: PLC0415 - only a shell asks for it
+
+        from nodepass.ctl.commands import ctl  # noqa: PLC0415 - see above
+
+        whole = ShellComplete(ctl, {}, "nodepass ctl", COMPLETION_VARIABLE)
+        return whole.get_completions(list(ctx.params["arguments"]), incomplete)
+
+
+def complete_ctl(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Any]:
+    """What may come next behind `nodepass ctl`."""
+    return ctx.command.shell_complete(ctx, incomplete)
+
+
+def complete_url_or_file(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
+    """What may come next in an argument that is a file or a URL."""
+    from nodepass.completion import url_or_file  # noqa: PLC0415 - only a shell asks for it
+
+    return url_or_file(ctx, parameter, incomplete)
 
 
 def _open_missing_streams() -> None:

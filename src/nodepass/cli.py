@@ -17,13 +17,16 @@ import sys
 import click
 
 from nodepass import __version__
-from nodepass.arguments import BadInputError, UrlGroup
+from nodepass.arguments import COMPLETION_VARIABLE, BadInputError, CtlCommand, UrlGroup, complete_ctl, complete_url_or_file
 
 BANNER_WIDTH = 37
 """Columns between the sides of the box that v1 draws."""
 
 LONGEST_WAIT = 24 * 60 * 60
 """Seconds that an option takes at most."""
+
+SHELLS = ("bash", "zsh", "fish")
+"""Those for which `completion` has a script."""
 
 KEY_SIZE = 32
 """Random bytes in a key that `genkey` prints."""
@@ -131,11 +134,12 @@ def demo(seconds: float | None) -> None:
 
 
 @main.command(
+    cls=CtlCommand,
     short_help="Use a master's API.",
     add_help_option=False,
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, shell_complete=complete_ctl)
 def ctl(arguments: tuple[str, ...]) -> None:
     """Do something with the instances of a master: `nodepass ctl --help` tells more."""
     from nodepass.ctl.commands import run_ctl  # noqa: PLC0415 - see the top
@@ -160,7 +164,7 @@ def run(file: str, no_watch: bool) -> None:
 
 
 @main.command(short_help="Check files of tunnels, and URLs.")
-@click.argument("targets", metavar="FILE|URL...", nargs=-1, required=True, type=click.Path())
+@click.argument("targets", metavar="FILE|URL...", nargs=-1, required=True, shell_complete=complete_url_or_file)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--offline", is_flag=True, help="Do not look for keys and certificates: they are elsewhere.")
 def check(targets: tuple[str, ...], as_json: bool, offline: bool) -> None:
@@ -222,3 +226,19 @@ def genkey() -> None:
     import secrets  # noqa: PLC0415 - see the top
 
     click.echo(secrets.token_urlsafe(KEY_SIZE))
+
+
+def complete_shell(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """The shells whose names begin so."""
+    return [shell for shell in SHELLS if shell.startswith(incomplete)]
+
+
+@main.command(short_help="Print a script for a shell's completion.")
+@click.argument("shell", metavar="bash|zsh|fish", shell_complete=complete_shell)
+def completion(shell: str) -> None:
+    """Print a script that completes commands, options and URLs. In bash: eval "$(nodepass completion bash)"."""
+    from nodepass.completion import script  # noqa: PLC0415 - see the top
+
+    if shell not in SHELLS:
+        raise BadInputError(f"expected a shell: {', '.join(SHELLS)}")
+    click.echo(script(shell, main, "nodepass", COMPLETION_VARIABLE))

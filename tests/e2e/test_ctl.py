@@ -215,3 +215,14 @@ def test_output_that_cannot_be_written_is_one_line(master: Master) -> None:
         )
     assert done.returncode == 1
     assert done.stderr == "nodepass ctl: cannot write: No space left on device\n"
+
+
+def test_add_waits_until_it_runs(ctl: Ctl) -> None:
+    made = json.loads(ctl.run("--insecure", "--json", "add", url(free_port()), "--wait", "15"))
+    assert (made["status"], made["mode"]) == ("running", 1)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        said = ctl.run("--insecure", "add", url(taken.getsockname()[1]), "--wait", "15", code=1)
+    assert "is in error: `nodepass ctl logs -f " in said
+    assert "not ready yet" in ctl.run("--insecure", "add", url(free_port()), "--wait", "0", code=1)
+    for instance in json.loads(ctl.run("--insecure", "--json", "list")):
+        ctl.run("--insecure", "rm", instance["id"])

@@ -30,6 +30,7 @@ FLOORS = (
         "arguments",
         "child",
         "cli",
+        "completion",
         "console",
         "ctl",
         "demo",

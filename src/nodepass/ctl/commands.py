@@ -9,16 +9,19 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import click
 
+from nodepass.completion import url_items
 from nodepass.ctl.address import read_address
 from nodepass.ctl.client import Api, ApiError
 from nodepass.ctl.tables import HEADINGS, instance_row, printable, table
 from nodepass.errors import ConfigError
-from nodepass.master.model import API_KEY_ID
+from nodepass.master.model import API_KEY_ID, Status
+from nodepass.progress import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
 EXIT_FAILED: Final = 1
 EXIT_BAD_INPUT: Final = 2
 EXIT_INTERRUPTED: Final = 130
+
+LOOK_INTERVAL: Final = 0.2
+"""Seconds between two looks at an instance that is to run."""
 
 _OPTIONS: Final = (
     click.option("--api", metavar="URL", help="The master's API, as in https://host:9090/api; else NP_API."),
@@ -82,12 +88,13 @@ class Session:
         for line in table([HEADINGS, *map(instance_row, instances)]):
             click.echo(line)
 
-    def each(self, ids: Iterable[str], act: Callable[[str], Any]) -> None:
+    def each(self, ids: Iterable[str], doing: str, act: Callable[[str], Any]) -> None:
         """Do something to each instance, and print what came of it; one that fails keeps none of the others back."""
         done = []
         for id_ in ids:
             try:
-                instance = act(_path(id_))
+                with waiting(f"{doing} {printable(id_)}"):
+                    instance = act(_path(id_))
             except ApiError as error:
                 self.fail(f"{id_}: {error}")
             else:
@@ -181,26 +188,46 @@ def list_all(session: Session) -> None:
 
 
 @ctl.command()
-@click.argument("url")
+@click.argument("url", shell_complete=lambda *arguments: url_items(arguments[-1]))
 @click.option("--alias", default="", help="A name for people.")
+@click.option("--wait", "patience", metavar="SECONDS", type=float, help="Wait so long until it runs, or is in error.")
 @with_options
-def add(session: Session, url: str, alias: str) -> None:
-    """Make an instance of a URL, and start it. With - the URL is read from standard input."""
+def add(session: Session, url: str, alias: str, patience: float | None) -> None:
+    """Make an instance of a URL, and start it. With - the URL is read from standard input.
+
+    With --wait, the exit code is 0 once it listens, or a client has met its server.
+    """
     if url == "-":
         url = sys.stdin.readline().strip()
     body = {"url": url, "alias": alias}
     instance = session.api.ask("POST", "/instances", body)
+    if patience is not None:
+        instance = _when_it_runs(session, instance, patience)
     if session.as_json:
         click.echo(_compact(instance))
     else:
         session.show([instance])
 
 
+def _when_it_runs(session: Session, instance: dict[str, Any], patience: float) -> dict[str, Any]:
+    """Wait until an instance has reported that it is ready, or that it is in error."""
+    end = time.monotonic() + patience
+    with waiting(f"Waiting until {instance['id']} runs"):
+        while not instance["mode"] and instance["status"] == Status.RUNNING and (left := end - time.monotonic()) > 0:
+            time.sleep(min(LOOK_INTERVAL, left))
+            instance = session.api.ask("GET", _path(instance["id"]))
+    if instance["status"] != Status.RUNNING:
+        session.fail(f"{instance['id']} is in error: `nodepass ctl logs -f {instance['id']}` tells why")
+    elif not instance["mode"]:
+        session.fail(f"{instance['id']} is not ready yet")
+    return instance
+
+
 def _add_action(name: str, meaning: str) -> None:
     @click.argument("ids", metavar="ID...", nargs=-1, required=True)
     @with_options
     def act(session: Session, ids: tuple[str, ...]) -> None:
-        session.each(ids, lambda path: session.api.ask("PATCH", path, {"action": name}))
+        session.each(ids, f"{name.capitalize()}:", lambda path: session.api.ask("PATCH", path, {"action": name}))
 
     ctl.command(name, help=meaning)(act)
 
@@ -219,7 +246,7 @@ for _name, _meaning in (
 @with_options
 def remove(session: Session, ids: tuple[str, ...]) -> None:
     """Stop instances, and forget them."""
-    session.each(ids, lambda path: session.api.ask("DELETE", path))
+    session.each(ids, "Remove:", lambda path: session.api.ask("DELETE", path))
 
 
 @ctl.command()
@@ -258,7 +285,8 @@ def info(session: Session) -> None:
 @with_options
 def tcping(session: Session, target: str) -> None:
     """Try a TCP connection from the master's machine."""
-    result = session.api.ask("GET", f"/tcping?target={quote(target, safe='')}")
+    with waiting(f"Connecting to {printable(target)}"):
+        result = session.api.ask("GET", f"/tcping?target={quote(target, safe='')}")
     if session.as_json:
         click.echo(_compact(result))
     elif result["connected"]:

@@ -1,0 +1,145 @@
+"""What can be known of the container files without a container engine: what they refer to is there, and nobody is root.
+
+`hadolint` and `kubernetes-validate` judge them too, where they are installed; neither is small.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from nodepass.config import ServerConfig
+from nodepass.fleet.file import read_file
+from nodepass.fleet.listeners import listeners_of
+
+ROOT = Path(__file__).parents[3]
+DOCKER = ROOT / "deploy" / "docker"
+MANIFESTS = sorted((ROOT / "deploy" / "kubernetes").glob("*.yaml"))
+USER = 65532
+HEALTH_CHECK = "nodepass status > /dev/null || [ $? -eq 4 ]"
+
+
+def instructions() -> list[tuple[str, str]]:
+    """The Dockerfile's instructions and their arguments, continued lines joined."""
+    text = (DOCKER / "Dockerfile").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    joined = re.sub(r"\\\n\s*", "", "\n".join(lines))
+    return [(name, rest) for name, _, rest in (line.partition(" ") for line in joined.splitlines())]
+
+
+def the(name: str) -> str:
+    """The last instruction of this name."""
+    return [rest for each, rest in instructions() if each == name][-1]
+
+
+def test_the_image_is_built_in_two_stages_and_runs_as_nobody_of_note() -> None:
+    froms = [rest for name, rest in instructions() if name == "FROM"]
+    assert froms[0].endswith(" AS build")
+    assert len(froms) == 2
+    assert the("USER") == f"{USER}:{USER}"
+    assert f"--uid {USER}" in the("RUN")
+    assert json.loads(the("ENTRYPOINT")) == ["nodepass"]
+    assert json.loads(the("CMD")) == ["run", "/etc/nodepass/tunnels.toml"]
+
+
+def test_all_that_is_copied_is_there_and_is_let_through() -> None:
+    ignored = (DOCKER / "Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
+    let_through = {line[1:] for line in ignored if line.startswith("!")}
+    copies = [rest.split()[:-1] for name, rest in instructions() if name == "COPY" and "--from" not in rest]
+    sources = {source for copy in copies for source in copy}
+    assert {source for source in sources if (ROOT / source).exists()} == sources
+    assert {source for source in sources if any(fnmatch.fnmatch(source, each) for each in let_through)} == sources
+
+
+@pytest.mark.parametrize(("code", "healthy"), [(0, True), (1, False), (2, False), (3, False), (4, True)])
+def test_what_is_healthy(tmp_path: Path, code: int, *, healthy: bool) -> None:
+    program = tmp_path / "nodepass"
+    program.write_text(f'#!/bin/sh\n[ "$*" = status ] && exit {code}\n')
+    program.chmod(0o755)
+    command = json.loads(the("HEALTHCHECK").partition("CMD ")[2])
+    assert command[-1] == HEALTH_CHECK
+    done = subprocess.run(command, env={"PATH": f"{tmp_path}:/bin:/usr/bin"}, check=False)
+    assert done.returncode == (0 if healthy else 1)
+
+
+@pytest.mark.skipif(shutil.which("hadolint") is None, reason="needs hadolint")
+def test_hadolint_finds_nothing() -> None:
+    done = subprocess.run(["hadolint", str(DOCKER / "Dockerfile")], capture_output=True, text=True, check=False)
+    assert done.stdout == ""
+
+
+def test_the_composed_service() -> None:
+    whole = yaml.safe_load((DOCKER / "compose.yaml").read_text(encoding="utf-8"))
+    service = whole["services"]["tunnels"]
+    context = (DOCKER / service["build"]["context"]).resolve()
+    assert context == ROOT
+    assert (context / service["build"]["dockerfile"]).is_file()
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["tmpfs"] == [f"/run/nodepass:uid={USER},gid={USER},mode=0700"]
+    (config,) = service["configs"]
+    path = DOCKER / whole["configs"][config["source"]]["file"]
+    assert config["target"] == json.loads(the("CMD"))[1]
+    file, report = read_file(path, {}, offline=True)
+    assert report.problems == []
+    assert file is not None
+    (entry,) = file.entries.values()
+    assert isinstance(entry.config, ServerConfig)
+    (secret,) = service["secrets"]
+    assert f'"/run/secrets/{secret}"' in path.read_text(encoding="utf-8")
+    assert secret in whole["secrets"]
+    bound = {str(listener.endpoint.port) for listener in listeners_of(entry.config) if listener.is_tcp}
+    assert {port.split(":")[1] for port in service["ports"]} == bound
+
+
+def documents(path: Path) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
+def test_pods_are_restricted_and_probed(path: Path) -> None:
+    (pod,) = [each["spec"]["template"]["spec"] for each in documents(path) if "template" in each.get("spec", {})]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] == USER
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    (container,) = pod["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert {"livenessProbe", "readinessProbe"} <= container.keys()
+    mounts = {mount["name"] for mount in container["volumeMounts"]}
+    claims = (
+        {claim["metadata"]["name"] for each in documents(path) for claim in each["spec"].get("volumeClaimTemplates", ())}
+        if path.stem == "master"
+        else set()
+    )
+    assert mounts == {volume["name"] for volume in pod["volumes"]} | claims
+
+
+def test_the_file_of_the_config_map_is_good(tmp_path: Path) -> None:
+    (text,) = [
+        each["data"]["tunnels.toml"] for path in MANIFESTS for each in documents(path) if each["kind"] == "ConfigMap"
+    ]
+    (tmp_path / "t.toml").write_text(text)
+    file, report = read_file(tmp_path / "t.toml", {}, offline=True)
+    assert report.problems == []
+    assert file is not None
+    assert list(file.entries) == ["web"]
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
+def test_kubernetes_would_take_them(path: Path) -> None:
+    validator = pytest.importorskip("kubernetes_validate")
+    for document in documents(path):
+        validator.validate(document, "1.30", strict=True)
