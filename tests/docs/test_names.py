@@ -72,6 +72,12 @@ def test_urls_are_right() -> None:
             pytest.fail(f"{url}: {error}")
 
 
+def test_files_of_the_repository_exist() -> None:
+    paths = {(name, path) for name, text in PAGES for path in re.findall(r"(?:deploy|examples|tests)/[\w@./-]*\w", text)}
+    assert len(paths) > 10
+    assert not [(name, path) for name, path in paths if not (ROOT / path).exists()]
+
+
 @pytest.mark.parametrize("span", ["mode=1&tsl=1", "lsb=0"])
 def test_a_wrong_parameter_is_seen(span: str) -> None:
     assert unknown_settings(span)
