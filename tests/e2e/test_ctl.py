@@ -226,3 +226,34 @@ def test_add_waits_until_it_runs(ctl: Ctl) -> None:
     assert "not ready yet" in ctl.run("--insecure", "add", url(free_port()), "--wait", "0", code=1)
     for instance in json.loads(ctl.run("--insecure", "--json", "list")):
         ctl.run("--insecure", "rm", instance["id"])
+
+
+def test_status_asks_a_master_too(ctl: Ctl) -> None:
+    def status(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        argv = [sys.executable, "-m", "nodepass", "status", *arguments]
+        env = {**ctl.env, **variables}
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, env=env, timeout=2 * TIMEOUT)
+        assert ctl.key not in done.stdout + done.stderr
+        assert SECRET not in done.stdout + done.stderr
+        return done
+
+    good = json.loads(ctl.run("--insecure", "--json", "add", url(free_port()), "--alias", "good", "--wait", "15"))["id"]
+    done = status("--insecure")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[1].split()[:3] == ["good", "client", "running"]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ctl.run("--insecure", "add", url(taken.getsockname()[1]), "--alias", "bad", "--wait", "15", code=1)
+        done = status("--insecure", "--json")
+        told = json.loads(done.stdout)
+        assert (done.returncode, told["health"]) == (1, "broken")
+        assert {each["name"]: each["state"] for each in told["processes"][0]["tunnels"]} == {
+            "good": "running",
+            "bad": "error",
+        }
+    assert status().returncode == 3
+    assert "not trusted" in status().stderr
+    assert status("--insecure", NP_API=f"https://127.0.0.1:{free_port()}/api").returncode == 3
+    assert status("--api", "nonsense").returncode == 2
+    assert good in ctl.run("--insecure", "list")
+    for instance in json.loads(ctl.run("--insecure", "--json", "list")):
+        ctl.run("--insecure", "rm", instance["id"])

@@ -296,28 +296,3 @@ def test_workers_bear_the_name_of_their_tunnel(tmp_path: Path) -> None:
         fleet.wait_for("INFO  a: Forwarding")
         assert fleet.stop() == 0
         assert all("  a: " in line or str(fleet.path) in line for line in fleet.stdout)
-
-
-def test_status_tells_by_its_exit_code(tmp_path: Path) -> None:
-    port, users = free_port(), free_port()
-    server, client = a_tunnel(port, users, 9).split("[tunnels.client]")
-    path = tmp_path / "t.toml"
-    nobody = Fleet(path, server)
-    done = nobody.nodepass("status")
-    assert (done.returncode, done.stdout) == (3, "")
-    assert "no `nodepass run` of this user" in done.stderr
-    done = nobody.nodepass("status", str(path))
-    assert (done.returncode, done.stdout) == (3, "")
-    assert "nobody runs it" in done.stderr
-    with nobody as fleet:
-        fleet.well(4)
-        assert fleet.status()["server"]["state"] == "listening"
-        fleet.write("[tunnels.client]" + client)
-        fleet.well(1)
-        done = fleet.nodepass("status")
-        assert done.stdout.splitlines()[1].split()[:3] == ["client", "client", "failed"]
-        assert "cannot connect to" in done.stderr
-        assert fleet.nodepass("status", "--wait", "0.2").returncode == 1
-        fleet.write(f"{server}[tunnels.client]{client}")
-        fleet.well(0)
-        assert fleet.nodepass("status", str(path), "--api", "http://127.0.0.1:1/api").returncode == 2

@@ -87,8 +87,7 @@ class Workers:
         self._url = url
         self._mode = config.mode
         self._tunables = tunables
-        self._log = Log(config.log.number, logger)
-        self._tunnel = tunnel_of(logger.name)
+        self._log, self._logger = Log(config.log.number, logger), logger
         self._shows_errors = False
         self._held = tuple(held)
         self._pair: PemPair | None = None
@@ -120,16 +119,13 @@ class Workers:
 
     @property
     def is_ready(self) -> bool:
-        """See `Instance.is_ready`."""
         return self._is_ready.is_set()
 
     @property
     def is_connected(self) -> bool:
-        """See `Instance.is_connected`."""
         return self._is_connected.is_set()
 
     async def ready(self) -> None:
-        """Wait until a child is; see `Instance.ready`."""
         ready, stopping = asyncio.ensure_future(self._is_ready.wait()), asyncio.ensure_future(self._stopping.wait())
         try:
             await asyncio.wait((ready, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -160,7 +156,6 @@ class Workers:
         return self._cells.checkpoint()
 
     def show_errors(self) -> None:
-        """See `Instance.show_errors`."""
         self._shows_errors = True
         self._log.level = min(self._log.level, ERROR)
 
@@ -213,7 +208,7 @@ class Workers:
             url=self._url,
             mode=self._mode.value,
             shows_errors=self._shows_errors,
-            tunnel=self._tunnel,
+            tunnel=tunnel_of(self._logger.name),
             shutdown_timeout=self._tunables.shutdown_timeout,
             chain="" if pair is None else pair.chain.decode("ascii"),
             private_key="" if pair is None else pair.private_key.decode("ascii"),
