@@ -77,6 +77,8 @@ class DashboardPage:
         self.page.get_by_label("API key").fill(self._master.key)
         self.page.keyboard.press("Enter")
         expect(self.button("New instance")).to_be_visible()
+        # Before its fonts have come, what is clicked may move away under the click.
+        self.page.evaluate("document.fonts.ready.then(() => true)")
 
     def button(self, name: str) -> Locator:
         """A button by its name."""
