@@ -97,7 +97,9 @@ class LimitedFlow(Flow):
         self._read_on()
 
     def end(self) -> None:
-        del self.twin, self._timer
+        # What had come before may still be handed over: see `TcpRelay.start`.
+        self._timer = None
+        del self.twin
 
     # What this flow's source tells is about the writing of its twin.
 

@@ -49,3 +49,24 @@ async def test_what_is_idle_for_too_long_is_broken_behind_what_it_was_given(ende
         assert isinstance(await over, TimeoutError)
     assert (near.end, far.end) == ("break", "break")
     assert far.sent == b"a part"
+
+
+class Broken(FakeLink):
+    """A link that turns out to be broken when something is written to it."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        super().write(data)
+        self.breaks()
+
+
+@pytest.mark.parametrize("limits", [(0, 0), (1 << 20, 0), (0, 3600)])
+async def test_a_link_that_breaks_with_the_first_word_ends_both(limits: tuple[int, int]) -> None:
+    """What had come from it before is then handed to nobody, whatever the user's limits are."""
+    near, far = FakeLink(), Broken()
+    over: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+    rate, idle = limits
+    relay = TcpRelay(near, far, Meter(0, rate, idle), lambda _, error: over.set_result(error))
+    relay.start(b"early", first=b"!", ended=True)
+    async with asyncio.timeout(10):
+        assert isinstance(await over, ConnectionResetError)
+    assert near.end == "break"
