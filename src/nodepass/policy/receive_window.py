@@ -12,7 +12,7 @@ grew when they were few hold on to them, so that the ones that came later get le
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 SMALLEST: Final = 128 * 1024
 """Bytes of a fresh stream's window, and of one whose consumer is slow."""
@@ -29,17 +29,14 @@ def largest_of(streams: int) -> int:
     return min(LARGEST, max(SMALLEST, SHARED // max(streams, 1)))
 
 
-class Budget:
-    """What the windows of one connection's streams may come to, as far as they are larger than the smallest.
+class Budget(Protocol):
+    """What the windows of one connection's streams may come to together: the connection.
 
     Attributes:
-        left: bytes of it.
+        windows_left: bytes that they may still grow by; `SHARED` at first.
     """
 
-    __slots__ = ("left",)
-
-    def __init__(self) -> None:
-        self.left = SHARED
+    windows_left: int
 
 
 class ReceiveWindow:
@@ -80,15 +77,15 @@ class ReceiveWindow:
         if waiting:
             self._size = self._smallest
         else:
-            self._size = min(2 * self._size, max(largest, self._smallest), self._smallest + self._budget.left)
+            self._size = min(2 * self._size, max(largest, self._smallest), self._smallest + self._budget.windows_left)
         grown = max(self._consumed + self._size - self.limit, 0)
         self.limit += grown
         # What has been announced cannot be taken back.
         self._extra = max(self.limit - self._consumed - self._smallest, 0)
-        self._budget.left -= self._extra
+        self._budget.windows_left -= self._extra
         return grown
 
     def close(self) -> None:
         """Nothing comes any more, or the window is about to be another."""
-        self._budget.left += self._extra
+        self._budget.windows_left += self._extra
         self._extra = 0

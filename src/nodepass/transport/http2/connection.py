@@ -21,7 +21,7 @@ from h2.errors import ErrorCodes
 from h2.events import DataReceived, RemoteSettingsChanged, StreamEnded, StreamReset, WindowUpdated
 
 from nodepass.log import WARN
-from nodepass.policy.receive_window import Budget, largest_of
+from nodepass.policy.receive_window import SHARED, largest_of
 from nodepass.transport.base import LINGER
 from nodepass.transport.http2.frames import FRAMES_PER_STREAM, GuardedFrames
 from nodepass.transport.http2.link import Http2Link
@@ -89,7 +89,7 @@ class Connection:
         self._farewell: GoAwayFrame | None = None
         self._gone = False
         self._left = False
-        self.windows = Budget()
+        self.windows_left = SHARED
         self.closing = False
         """Whether no more streams are opened here."""
 

@@ -35,7 +35,7 @@ class Http2Link(OrderedStream):
         super().__init__(connection.lower.remote)
         self._connection = connection
         self._sender = connection.sender
-        self._window = ReceiveWindow(connection.windows)
+        self._window = ReceiveWindow(connection)
         self._closed = False
         self._peer_closed: Exception | None = None
         self.stream_id = stream_id

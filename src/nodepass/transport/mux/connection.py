@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from nodepass.errors import FrameError, SilenceError
 from nodepass.log import WARN
-from nodepass.policy.receive_window import Budget, largest_of
+from nodepass.policy.receive_window import SHARED, largest_of
 from nodepass.protocol.yamux import ACK, FIN, RST, SYN, FrameReader, GoAway, go_away, ping, pong, window_update
 from nodepass.transport.base import LINGER
 from nodepass.transport.mux.link import MuxLink
@@ -80,7 +80,7 @@ class MuxConnection:
         self._gone = False
         self.lower = lower
         self.sender = Sender(lower, log)
-        self.windows = Budget()
+        self.windows_left = SHARED
         self.closing = False
         """Whether no more streams are opened here."""
         self.fell_silent = False

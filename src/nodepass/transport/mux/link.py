@@ -45,7 +45,7 @@ class MuxLink(OrderedStream):
         super().__init__(connection.lower.remote)
         self._connection = connection
         self._sender = connection.sender
-        self._window = ReceiveWindow(connection.windows, INITIAL_WINDOW)
+        self._window = ReceiveWindow(connection, INITIAL_WINDOW)
         self._came = 0
         self._eaten = 0
         """Bytes that have been read and not told to the window."""

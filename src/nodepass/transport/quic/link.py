@@ -34,7 +34,7 @@ class QuicLink(StreamLink):
         """In which round something was written last; see `Engine.rounds`."""
         self.granted = SMALLEST
         """The offset up to which the peer lets this stream be sent, if the two ends give credit."""
-        self.window = ReceiveWindow(streams.windows)
+        self.window = ReceiveWindow(streams)
         """How far the peer may send, if they do."""
         self.came = 0
         """Bytes the peer has sent."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from nodepass.errors import ProtocolError
 from nodepass.log import WARN
-from nodepass.policy.receive_window import SMALLEST, Budget
+from nodepass.policy.receive_window import SHARED, SMALLEST
 from nodepass.transport.quic.arrivals import Arrivals
 from nodepass.transport.quic.credit import Credit
 from nodepass.transport.quic.link import QuicLink
@@ -75,7 +75,7 @@ class Streams:
         self._sending = Sending(engine, carrier, self._credit, self._links)
         self._arrivals = Arrivals(engine, carrier)
         self.stall = Stall(carrier.resume, interval, log)
-        self.windows = Budget()
+        self.windows_left = SHARED
         self.alive = 0
         """Links that are not gone for their owners."""
         self.fingerprint: str | None = None
