@@ -23,7 +23,7 @@ from bench.machine import facts
 from bench.model import BenchError, Cast
 from bench.ports import PortMaker
 from bench.processes import stop_all
-from bench.results import OURS, Results
+from bench.results import Results
 from bench.rows import all_rows, chosen
 from bench.runner import Effort, Runner
 from bench.table import table
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
         return EXIT_FAILED
     if interrupted:
         return EXIT_INTERRUPTED
-    return EXIT_FAILED if any(OURS in row.failures for row in results.rows) else 0
+    return EXIT_FAILED if any(row.ours in row.failures for row in results.rows) else 0
 
 
 def _run(options: Options, rows: list[Row], makes: PortMaker) -> tuple[Results, bool]:
@@ -80,8 +80,8 @@ def _run(options: Options, rows: list[Row], makes: PortMaker) -> tuple[Results, 
     """
     ours = this_nodepass()
     contenders = (ours, Reference(), *options.peers)
-    extension = (Gated(OURS, ours, makes, strips=False), Gated("no-extension", ours, makes, strips=True))
-    workers = (Spread(OURS, ours, 2), Spread("workers=1", ours, 1))
+    extension = (Gated("with extension", ours, makes, strips=False), Gated("without", ours, makes, strips=True))
+    workers = (Spread("workers=2", ours, 2), Spread("workers=1", ours, 1))
     casts = {Cast.ALL: contenders, Cast.EXTENSION: extension, Cast.WORKERS: workers}
     # Not at the end: files may be edited while it runs.
     about = facts(contenders)

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
     from bench.model import Sample
 
-OURS = "nodepass"
-"""The contender that the others are compared with."""
-
 FORMAT = 1
 
 
@@ -26,7 +23,7 @@ class RowResult:
 
     Args:
         name: of the row.
-        contenders: that took part, ours first.
+        contenders: that took part, at least one, ours first.
         figures: that the row has.
         values: by the figure's name, then the contender's: one of each run.
         failures: by the contender's name: why there is nothing, or not all of it.
@@ -43,6 +40,11 @@ class RowResult:
     absent: dict[str, str] = field(default_factory=dict)
     notes: dict[str, list[str]] = field(default_factory=dict)
     skipped: str = ""
+
+    @property
+    def ours(self) -> str:
+        """The contender that the others are compared with."""
+        return self.contenders[0]
 
     def add(self, contender: str, sample: Sample) -> None:
         """Take the sample of one run."""

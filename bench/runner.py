@@ -100,7 +100,7 @@ class Runner:
         return Stage(contender, setup, self._makes.three(targets.port), targets, folder, self._effort.seconds)
 
     def _row(self, row: Row, stages: list[Stage], targets: Targets) -> RowResult:
-        result = RowResult(row.name, tuple(stage.contender.name for stage in stages), row.load.figures)
+        result = RowResult(row.name, tuple(stage.name for stage in stages), row.load.figures)
         lacking = [missing(program) for program in row.load.programs if find(program) is None]
         if lacking or self._effort.is_over:
             result.skipped = "; ".join(lacking) or "no time was left"
@@ -157,11 +157,11 @@ class Runner:
             stage.stop()
 
     def _measure(self, row: Row, stage: Stage, result: RowResult) -> bool:
-        return self._try(stage, result, lambda: result.add(stage.contender.name, row.load.measure(stage)))
+        return self._try(stage, result, lambda: result.add(stage.name, row.load.measure(stage)))
 
     def _try(self, stage: Stage, result: RowResult, step: Callable[[], None]) -> bool:
         """Take a step with a contender; False if it failed, which the result then tells, and it is stopped."""
-        name = stage.contender.name
+        name = stage.name
         try:
             step()
         except NotOfferedError as error:
@@ -184,7 +184,7 @@ def _come_up(stage: Stage, result: RowResult) -> None:
     try:
         stage.wait_ready()
     except BenchError as error:
-        result.notes.setdefault(stage.contender.name, []).append(f"was started twice: {error}")
+        result.notes.setdefault(stage.name, []).append(f"was started twice: {error}")
         stage.stop()
         stage.spawn()
         stage.wait_ready()

@@ -7,7 +7,6 @@ from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from bench.results import OURS
 from bench.statistics import is_behind, ratio
 
 if TYPE_CHECKING:
@@ -87,8 +86,8 @@ def _cell(row: RowResult, figure: Figure, contender: str) -> str:
     if summary is None:
         return "FAILED" if contender in row.failures else "-"
     text = summary_text(summary)
-    ours = row.summary(figure.name, OURS)
-    if contender == OURS or ours is None:
+    ours = row.summary(figure.name, row.ours)
+    if contender == row.ours or ours is None:
         return text
     behind = " behind" if is_behind(ours.median, summary.median, figure.better) else ""
     return f"{text}  {ratio_text(ratio(ours.median, summary.median))}{behind}"

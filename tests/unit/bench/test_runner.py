@@ -121,6 +121,16 @@ def test_what_ended_is_told_with_its_log(tmp_path: Path) -> None:
             process.check()
 
 
+def test_variables_of_nodepass_are_not_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NP_OF_THE_TEST", "of the shell")
+    monkeypatch.setenv("OF_THE_TEST", "of the shell")
+    script = "import os; print(*(os.environ.get(name) for name in ('NP_OF_THE_TEST', 'OF_THE_TEST', 'NP_OTHER')))"
+    argv = (sys.executable, "-c", script)
+    with Process("printer", argv, tmp_path / "log", env={"NP_OTHER": "of the bench"}) as process:
+        process.wait(20)
+        assert process.log_text().split() == ["None", "of", "the", "shell", "of", "the", "bench"]
+
+
 def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="gone cannot be started"):
         Process("gone", ("/nowhere/at/all",), tmp_path / "log")
