@@ -145,8 +145,6 @@ class Load(ABC):
     """Whether it starts the contender's processes itself, because that is what it measures."""
     fresh = False
     """Whether each run needs processes that have done nothing before."""
-    most_runs = 100
-    """Runs beyond this number are not worth their time."""
 
     def verify(self, stage: Stage) -> None:  # noqa: B027 - most loads look at what they get while they measure
         """Prove, before anything is measured, that what passes arrives unchanged.

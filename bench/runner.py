@@ -107,6 +107,7 @@ class Runner:
             self._tell(f"{row.name}: {result.skipped}")
             return result
         self._tell(f"{row.name} …")
+        result.asked = self._effort.fresh_runs if _starts_each_run(row) else self._effort.runs
         try:
             if _starts_each_run(row):
                 self._run_fresh(row, stages, targets, result)
@@ -132,7 +133,7 @@ class Runner:
         targets.need(row.load.proof_target)
         fit = [stage for stage in fit if self._try(stage, result, partial(row.load.verify, stage))]
         targets.need(row.load.target)
-        for _ in range(min(self._effort.runs, row.load.most_runs)):
+        for _ in range(result.asked):
             fit = [stage for stage in fit if self._measure(row, stage, result)]
             if self._effort.is_over:
                 return
@@ -141,7 +142,7 @@ class Runner:
         """Measure on processes that are started for each run."""
         targets.need(Target.ECHO)
         fit = stages
-        for _ in range(min(self._effort.fresh_runs, row.load.most_runs)):
+        for _ in range(result.asked):
             fit = [stage for stage in fit if self._run_once(row, stage, result)]
             if self._effort.is_over:
                 return

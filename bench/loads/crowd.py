@@ -171,7 +171,6 @@ class IdleUsers(Load):
 
     figures = (PER_USER, AT_FIRST, OPENING)
     fresh = True
-    most_runs = 3
 
     def __init__(self, number: int) -> None:
         self._number = number
@@ -199,7 +198,6 @@ class Growth(Load):
 
     figures = (THROUGHPUT, EXCHANGES, CPU_PER_THOUSAND_REQUESTS, TOGETHER, USERS)
     fresh = True
-    most_runs = 3
 
     def __init__(self, number: int) -> None:
         self._number = number

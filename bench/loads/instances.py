@@ -60,7 +60,6 @@ class Instances(Load):
         *(THROUGHPUT, EXCHANGES, CPU_PER_THOUSAND_REQUESTS, TOGETHER, INSTANCES),
     )
     starts_itself = True
-    most_runs = 3
 
     def __init__(self, number: int, makes: PortMaker) -> None:
         self._number = number

@@ -31,7 +31,6 @@ class FirstByte(Load):
 
     figures = (TO_FIRST_BYTE, TO_FIRST_BYTE_IN_ALL)
     starts_itself = True
-    most_runs = 5
 
     def measure(self, stage: Stage) -> Sample:
         # Certificates are made, and files written, by the bench.

@@ -124,7 +124,8 @@ class Late(Datagrams):
 
 def test_what_comes_late_is_not_lost_and_counts_for_no_rate(targets: Targets, tmp_path: Path) -> None:
     stage = Stage(Fake("fake"), Setup(single=True, udp=True), Ports(1, 2, targets.port), targets, tmp_path, 1)
-    sending: Sending = Late(SIZE)._send(stage, socket.socket(), 0)
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as user:
+        sending = Late(SIZE)._send(stage, user, 0)
     assert sending.rate == 0
     assert (sending.sent, sending.arrived) == (100, 100)
 

@@ -56,9 +56,9 @@ class Turns(Load):
         return Sample({"rate": float(len(self.turns))})
 
 
-def run(load: Load, folder: Path, deadline: float = float("inf")) -> RowResult:
+def run(load: Load, folder: Path, deadline: float = float("inf"), runs: int = 3) -> RowResult:
     casts = {Cast.ALL: (Fake("nodepass"), Fake("a"), Fake("b"))}
-    runner = Runner(casts, Effort(3, 3, 1, deadline), folder, PortMaker(), lambda _: None)
+    runner = Runner(casts, Effort(runs, runs, 1, deadline), folder, PortMaker(), lambda _: None)
     (result,) = runner.run([Row("row", Setup(), load)])
     return result
 
@@ -69,6 +69,13 @@ def test_contenders_take_turns(tmp_path: Path) -> None:
     assert load.turns == ["nodepass", "a", "b"] * 3
     assert result.values == {"rate": {"nodepass": [1, 4, 7], "a": [2, 5, 8], "b": [3, 6, 9]}}
     assert (result.failures, result.absent, result.skipped) == ({}, {}, "")
+
+
+def test_all_runs_that_are_asked_for_are_run(tmp_path: Path) -> None:
+    load = Turns()
+    result = run(load, tmp_path, runs=12)
+    assert len(load.turns) == 36
+    assert (result.asked, result.runs) == (12, 12)
 
 
 @pytest.mark.parametrize("error", [BenchError("broken"), OSError("broken"), TimeoutError("broken")])
