@@ -16,6 +16,7 @@ targets.py       what stands at the far end, and echo_target.py, the one of our 
 gate.py          what takes the extension out of a handshake
 machine.py       what it ran on
 results.py       what was measured, and as JSON
+files.py         what is written is tried beforehand, and never half there
 table.py         the same as text; compare.py against an older one; plot.py as pictures, with growth.py for the lines
 ```
 """

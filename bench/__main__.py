@@ -14,7 +14,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import plot
+from bench import files, plot
 from bench.arguments import parse_arguments
 from bench.compare import comparison
 from bench.contenders import Gated, Reference, Spread, this_nodepass
@@ -23,7 +23,7 @@ from bench.machine import facts
 from bench.model import BenchError, Cast
 from bench.ports import PortMaker
 from bench.processes import stop_all
-from bench.results import OURS, Results
+from bench.results import Asked, Results
 from bench.rows import all_rows, chosen
 from bench.runner import Effort, Runner
 from bench.table import table
@@ -56,20 +56,24 @@ def main(arguments: Sequence[str]) -> int:
         print("no row has such a name; --list prints them", file=sys.stderr)
         return EXIT_FAILED
     try:
+        if options.json:
+            files.try_out(options.json)
         if options.plot:
             plot.require()
+            for path in (options.plot, plot.growth_path(options.plot)):
+                files.try_out(path)
         old = Results.from_json(options.compare.read_text(encoding="utf-8")) if options.compare else None
         results, interrupted = _run(options, rows, makes)
-        print(table(results), end="")
+        print(table(results), end="", flush=True)
         if old is not None:
-            print(f"\nsince {options.compare}:\n\n{comparison(old, results)}", end="")
-        _write(options, results)
+            print(f"\nsince {options.compare}:\n\n{comparison(old, results)}", end="", flush=True)
+        _report(options, results)
     except (BenchError, OSError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return EXIT_FAILED
     if interrupted:
         return EXIT_INTERRUPTED
-    return EXIT_FAILED if any(OURS in row.failures for row in results.rows) else 0
+    return EXIT_FAILED if any(row.ours in row.failures for row in results.rows) else 0
 
 
 def _run(options: Options, rows: list[Row], makes: PortMaker) -> tuple[Results, bool]:
@@ -80,25 +84,30 @@ def _run(options: Options, rows: list[Row], makes: PortMaker) -> tuple[Results, 
     """
     ours = this_nodepass()
     contenders = (ours, Reference(), *options.peers)
-    extension = (Gated(OURS, ours, makes, strips=False), Gated("no-extension", ours, makes, strips=True))
-    workers = (Spread(OURS, ours, 2), Spread("workers=1", ours, 1))
+    extension = (Gated("with extension", ours, makes, strips=False), Gated("without", ours, makes, strips=True))
+    workers = (Spread("workers=2", ours, 2), Spread("workers=1", ours, 1))
     casts = {Cast.ALL: contenders, Cast.EXTENSION: extension, Cast.WORKERS: workers}
     # Not at the end: files may be edited while it runs.
     about = facts(contenders)
-    _raise_file_limit()
+    file_limit = _raise_file_limit()
     INTERRUPTS.take()
+    effort = _effort(options, len(contenders))
     done: list[RowResult] = []
+    asked = Asked(effort.runs, effort.fresh_runs, effort.seconds, options.quick, file_limit)
+    results = Results(about, done, asked)
     interrupted = False
     with tempfile.TemporaryDirectory(prefix="nodepass-bench-") as folder:
-        runner = Runner(casts, _effort(options, len(contenders)), Path(folder), makes, _tell)
+        runner = Runner(casts, effort, Path(folder), makes, _tell)
         try:
             with closing(runner.run(rows)) as running:
-                done.extend(running)
+                for row in running:
+                    done.append(row)
+                    _keep(options, results)
         except KeyboardInterrupt:
             interrupted = True
             stop_all()
             _tell("interrupted: what follows is what was measured until now")
-    return Results(about, done), interrupted
+    return results, interrupted
 
 
 def _effort(options: Options, contenders: int) -> Effort:
@@ -106,23 +115,31 @@ def _effort(options: Options, contenders: int) -> Effort:
         runs = options.runs or 3
         return Effort(runs, runs, seconds=2)
     runs = options.runs or (3 if contenders <= FEW_CONTENDERS else 2)
-    return Effort(runs, 1, seconds=1, deadline=time.monotonic() + QUICK_SECONDS)
+    return Effort(runs, options.runs or 1, seconds=1, deadline=time.monotonic() + QUICK_SECONDS)
 
 
-def _raise_file_limit() -> None:
-    """As `ulimit -n` with the most that is allowed, for all alike: many users need many open files."""
+def _raise_file_limit() -> int:
+    """As `ulimit -n` with the most that is allowed, for all alike: many users need many open files. Gives the limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def _tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _write(options: Options, results: Results) -> None:
+def _keep(options: Options, results: Results) -> None:
+    """Write what there is, so that nothing is lost whatever happens next. Where that fails, the end of the bench tells."""
     if options.json:
-        options.json.write_text(results.to_json(), encoding="utf-8")
+        with suppress(OSError):
+            files.write(options.json, results.to_json())
+
+
+def _report(options: Options, results: Results) -> None:
+    if options.json:
+        files.write(options.json, results.to_json())
     if options.plot:
         for path in plot.draw(results, options.plot):
             _tell(f"drawn: {path}")

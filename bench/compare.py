@@ -5,7 +5,6 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from bench.results import OURS
 from bench.statistics import is_behind, ratio
 from bench.table import aligned, number_text
 
@@ -40,7 +39,7 @@ def comparison(old: Results, new: Results) -> str:
 def _lines(before: RowResult, now: RowResult) -> list[list[str]]:
     lines: list[list[str]] = []
     for figure in now.figures:
-        earlier, later = before.summary(figure.name, OURS), now.summary(figure.name, OURS)
+        earlier, later = before.summary(figure.name, before.ours), now.summary(figure.name, now.ours)
         if earlier is None or later is None:
             continue
         lines.append(
@@ -59,7 +58,7 @@ def _lines(before: RowResult, now: RowResult) -> list[list[str]]:
 
 def verdict(before: RowResult, now: RowResult, figure: Figure) -> Verdict:
     """What came of one of our figures, which both must have."""
-    earlier, later = before.summary(figure.name, OURS), now.summary(figure.name, OURS)
+    earlier, later = before.summary(figure.name, before.ours), now.summary(figure.name, now.ours)
     if earlier is None or later is None or earlier.overlaps(later):
         return Verdict.SAME
     if is_behind(later.median, earlier.median, figure.better):
@@ -78,6 +77,6 @@ def _others(before: RowResult, now: RowResult, figure: Figure) -> list[str]:
     changes = []
     for contender in now.contenders:
         earlier, later = before.summary(figure.name, contender), now.summary(figure.name, contender)
-        if contender != OURS and earlier is not None and later is not None:
+        if contender != now.ours and earlier is not None and later is not None:
             changes.append(f"{contender} {change_text(earlier.median, later.median)}")
     return changes

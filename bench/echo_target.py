@@ -6,7 +6,8 @@ UDP: sends each datagram back; or, once it is told their size, counts them.
 
 Commands come on standard input, one per line, and are answered in one line each; its end ends the process:
 
-* `count SIZE`: from now on count datagrams, which should be of this size and as `datagram` makes them; 0 echoes again;
+* `count SIZE FIRST`: from now on count datagrams, which should be of this size and as `datagram` makes them; those
+  whose number is below the first were sent before, and are left out. A size of 0 echoes again;
 * `counted`: what was counted, as the members of `Counts` in JSON.
 """
 
@@ -30,7 +31,10 @@ UDP_BUFFER = 4 << 20
 DATAGRAMS_PER_TURN = 64
 
 NUMBER_SIZE = 8
-"""Bytes of a datagram's number, big-endian, at its beginning."""
+"""Bytes of a datagram's number, big-endian, at its beginning and again at its end."""
+
+MOST_NUMBERS = 1 << 22
+"""In one counting; more than a sender can send."""
 
 SO_MEMINFO = 55
 """Linux: nine figures of a socket's memory, the last of them how many datagrams were dropped (SK_MEMINFO_DROPS)."""
@@ -39,13 +43,14 @@ _MEMINFO = struct.Struct("=9I")
 
 
 def filler(size: int) -> bytes:
-    """What follows the number in a datagram of this size."""
-    return bytes(index * 7 % 251 for index in range(size - NUMBER_SIZE))
+    """What stands between the two numbers in a datagram of this size."""
+    return bytes(index * 7 % 251 for index in range(size - 2 * NUMBER_SIZE))
 
 
 def datagram(number: int, rest: bytes) -> bytes:
     """The datagram of this number."""
-    return number.to_bytes(NUMBER_SIZE) + rest
+    head = number.to_bytes(NUMBER_SIZE)
+    return head + rest + head
 
 
 @dataclasses.dataclass(slots=True)
@@ -54,16 +59,22 @@ class Counts:
 
     Args:
         size: that datagrams should have.
-        datagrams: that came.
+        datagrams: that came, without duplicates.
         bytes: in them.
-        altered: those that were not as they were sent: cut, joined, changed.
+        resized: those that were cut or joined.
+        changed: those that were as long as they should be, and not as they were sent.
+        duplicates: that came besides.
+        reordered: those that came after one that had been sent later.
         dropped: by the system, because this process was too slow. They had arrived.
     """
 
     size: int = 0
     datagrams: int = 0
     bytes: int = 0
-    altered: int = 0
+    resized: int = 0
+    changed: int = 0
+    duplicates: int = 0
+    reordered: int = 0
     dropped: int = 0
 
 
@@ -86,6 +97,11 @@ class EchoTarget:
         self._unsent: dict[int, bytes] = {}
         self._counts = Counts()
         self._filler = b""
+        self._first = 0
+        self._next = 0
+        """Above all numbers that have come."""
+        self._seen = bytearray()
+        """By number, from the first: whether it has come."""
         self._dropped_before = 0
 
     def run(self) -> None:
@@ -144,7 +160,7 @@ class EchoTarget:
         self._users.pop(number).close()
 
     def _take_datagrams(self) -> None:
-        counts, rest, size = self._counts, self._filler, self._counts.size
+        size = self._counts.size
         for _ in range(DATAGRAMS_PER_TURN):
             try:
                 data, sender = self._udp.recvfrom(READ_SIZE)
@@ -155,19 +171,47 @@ class EchoTarget:
                 with suppress(OSError):
                     self._udp.sendto(data, sender)
                 continue
-            counts.datagrams += 1
-            counts.bytes += len(data)
-            if len(data) != size or not data.endswith(rest):
-                counts.altered += 1
+            self._count(data)
+
+    def _count(self, data: bytes) -> None:
+        counts = self._counts
+        if (
+            len(data) == counts.size
+            and data.startswith(self._filler, NUMBER_SIZE)
+            and data[:NUMBER_SIZE] == data[-NUMBER_SIZE:]
+        ):
+            number = int.from_bytes(data[:NUMBER_SIZE])
+            index = number - self._first
+            if index < 0:
+                return
+            if index < MOST_NUMBERS:
+                if self._seen[index]:
+                    counts.duplicates += 1
+                    return
+                self._seen[index] = True
+                if number < self._next:
+                    counts.reordered += 1
+                else:
+                    self._next = number + 1
+            else:
+                counts.changed += 1
+        elif len(data) == counts.size:
+            counts.changed += 1
+        else:
+            counts.resized += 1
+        counts.datagrams += 1
+        counts.bytes += len(data)
 
     def _obey(self, text: str) -> bool:
         """Do what standard input says; False at its end."""
         for line in text.splitlines():
-            command, _, argument = line.partition(" ")
+            command, *arguments = line.split()
             if command == "count":
-                size = int(argument)
-                self._counts = Counts(size)
+                size, self._first = map(int, arguments)
+                self._counts, self._next = Counts(size), self._first
                 self._filler = filler(size) if size else b""
+                # Zeros that nobody has written to take no memory.
+                self._seen = bytearray(MOST_NUMBERS)
                 self._dropped_before = self._dropped()
             else:
                 self._counts.dropped = self._dropped() - self._dropped_before

@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bench.contenders.nodepass import OURS
 from bench.loads.costs import CPU_PER_THOUSAND_REQUESTS
 from bench.loads.crowd import MESSAGE_SIZE, THROUGHPUT, TOGETHER, USERS
 from bench.loads.instances import INSTANCES
 from bench.loads.instances import USERS as USERS_OF_INSTANCES
-from bench.results import OURS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

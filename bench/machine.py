@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import ssl
 import subprocess
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nodepass
+from bench.processes import NODEPASS_VARIABLES, inherited
+from bench.programs import find
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +29,11 @@ PACKAGE = Path(nodepass.__file__).parent
 CONGESTION_CONTROL = Path("/proc/sys/net/ipv4/tcp_congestion_control")
 
 UNKNOWN = "unknown"
+TOOLS = {"nginx": "-v", "iperf3": "--version", "wrk": "-v"}
+"""Programs that make the load and stand at its far end, and how they are asked for their versions."""
+
+NOT_INSTALLED = "not installed"
+
 NO_CHECKOUT = "not in a checkout"
 
 
@@ -37,10 +45,18 @@ def facts(contenders: Sequence[Contender]) -> dict[str, str]:
         "system": platform.platform(),
         "congestion control": congestion_control(),
         "python": platform.python_version(),
+        "OpenSSL of Python": ssl.OPENSSL_VERSION,
         "loop": loop(),
         "commit": commit(PACKAGE),
     }
-    return about | {one.name: _version(one) for one in contenders}
+    if left_out := sorted(name for name in os.environ if name.startswith(NODEPASS_VARIABLES)):
+        about["not passed on"] = ", ".join(left_out)
+    # wrk prints its version with an error.
+    tools = {
+        name: _printed(path, option, any_code=True) if (path := find(name)) else NOT_INSTALLED
+        for name, option in TOOLS.items()
+    }
+    return about | tools | {one.name: _version(one) for one in contenders}
 
 
 def congestion_control() -> str:
@@ -77,15 +93,24 @@ def _processor() -> str:
 
 
 def _version(contender: Contender) -> str:
-    """The first line that its command for this prints."""
-    return _printed(*contender.version()) or "its version is unknown"
+    """The line that its command for this prints."""
+    if argv := contender.version():
+        return _printed(*argv, label=contender.version_label) or "its version is unknown"
+    return contender.identity()
 
 
-def _printed(*argv: str) -> str:
-    """The first line that a command prints; nothing if it fails."""
+def _printed(*argv: str, label: str = "", any_code: bool = False) -> str:
+    """A line that a command prints; nothing if it fails.
+
+    Args:
+        argv: the command.
+        label: how the line begins, which is then left out; otherwise it is the first.
+        any_code: whether it may end with an error.
+    """
     try:
-        ended = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False)
+        ended = subprocess.run(argv, capture_output=True, text=True, env=inherited(), timeout=SECONDS, check=False)
     except (OSError, subprocess.SubprocessError):
         return ""
-    lines = [line for line in (*ended.stdout.splitlines(), *ended.stderr.splitlines()) if line.strip()]
-    return lines[0].strip() if lines and ended.returncode == 0 else ""
+    lines = [line.strip() for line in (*ended.stdout.splitlines(), *ended.stderr.splitlines())]
+    found = [line.removeprefix(label).strip() for line in lines if line and line.startswith(label)]
+    return found[0] if found and (any_code or ended.returncode == 0) else ""

@@ -145,8 +145,6 @@ class Load(ABC):
     """Whether it starts the contender's processes itself, because that is what it measures."""
     fresh = False
     """Whether each run needs processes that have done nothing before."""
-    most_runs = 100
-    """Runs beyond this number are not worth their time."""
 
     def verify(self, stage: Stage) -> None:  # noqa: B027 - most loads look at what they get while they measure
         """Prove, before anything is measured, that what passes arrives unchanged.
@@ -225,8 +223,18 @@ class Contender(ABC):
         name: at the head of its column.
     """
 
+    version_label = ""
+    """How the line begins that has its version; if empty, that is the first which its command prints."""
+
+    joins_datagrams = False
+    """Whether datagrams may come out of its tunnels joined and cut."""
+
     def __init__(self, name: str) -> None:
         self.name = name
+
+    def name_in(self, setup: Setup) -> str:
+        """The name of what makes this setup, where that differs."""
+        return self.name
 
     def refusal(self, setup: Setup) -> str:
         """Why it cannot make this setup; empty if it can."""
@@ -244,4 +252,8 @@ class Contender(ABC):
 
     @abstractmethod
     def version(self) -> tuple[str, ...]:
-        """The command that prints the version and ends."""
+        """The command that prints the version and ends; empty if there is none."""
+
+    def identity(self) -> str:
+        """What says which program it was, where no command prints its version."""
+        return "its version is unknown"

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from bench.growth import draw_lines, panels, round_numbers
 from bench.model import BenchError, Better
-from bench.results import OURS
 from bench.statistics import ratio
 from bench.table import number_text
 
@@ -34,10 +33,10 @@ def factors(results: Results) -> dict[str, list[Bar]]:
     bars: dict[str, list[Bar]] = {}
     for row in results.rows:
         figure = row.figures[0]
-        ours = row.summary(figure.name, OURS)
+        ours = row.summary(figure.name, row.ours)
         for contender in row.contenders:
             theirs = row.summary(figure.name, contender)
-            if contender == OURS or ours is None or theirs is None or not ours.median or not theirs.median:
+            if contender == row.ours or ours is None or theirs is None or not ours.median or not theirs.median:
                 continue
             times = ratio(ours.median, theirs.median)
             bars.setdefault(contender, []).append((row.name, 1 / times if figure.better is Better.LOWER else times))

@@ -27,7 +27,15 @@ STOP_SECONDS = 3.0
 LOG_TAIL = 300
 """Characters of a log that are quoted."""
 
+NODEPASS_VARIABLES = "NP_"
+"""How the names of the variables begin that change nodepass's defaults."""
+
 PROCESS_GONE = (psutil.NoSuchProcess, psutil.ZombieProcess, ProcessLookupError, FileNotFoundError)
+
+
+def inherited() -> dict[str, str]:
+    """What programs are given of this process's variables: nodepass's are left out, as everybody runs with his defaults."""
+    return {name: text for name, text in os.environ.items() if not name.startswith(NODEPASS_VARIABLES)}
 
 
 class Process:
@@ -37,7 +45,7 @@ class Process:
         name: what it is called in messages.
         argv: program and arguments.
         log: the file for what it prints, begun anew; its standard output goes to `output` where this process reads it.
-        env: variables on top of this process's.
+        env: variables on top of those that are `inherited`.
         counted: whether its cost is a contender's.
         piped: whether standard input and output are pipes to this process.
     """
@@ -62,7 +70,7 @@ class Process:
                     stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
                     stdout=subprocess.PIPE if piped else sink,
                     stderr=sink,
-                    env={**os.environ, **(env or {})},
+                    env=inherited() | dict(env or {}),
                     cwd=ROOT,
                     start_new_session=True,
                     text=True,

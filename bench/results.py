@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bench.model import BenchError, Better, Figure
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
     from bench.model import Sample
 
-OURS = "nodepass"
-"""The contender that the others are compared with."""
-
 FORMAT = 1
 
 
@@ -26,13 +23,14 @@ class RowResult:
 
     Args:
         name: of the row.
-        contenders: that took part, ours first.
+        contenders: that took part, at least one, ours first.
         figures: that the row has.
         values: by the figure's name, then the contender's: one of each run.
         failures: by the contender's name: why there is nothing, or not all of it.
         absent: by the contender's name: why it cannot take part.
         notes: by the contender's name: what the reader should know.
         skipped: why nobody was measured; empty if somebody was.
+        asked: how many runs it should have had; 0 if that is not known.
     """
 
     name: str
@@ -43,6 +41,12 @@ class RowResult:
     absent: dict[str, str] = field(default_factory=dict)
     notes: dict[str, list[str]] = field(default_factory=dict)
     skipped: str = ""
+    asked: int = 0
+
+    @property
+    def ours(self) -> str:
+        """The contender that the others are compared with."""
+        return self.contenders[0]
 
     def add(self, contender: str, sample: Sample) -> None:
         """Take the sample of one run."""
@@ -52,9 +56,33 @@ class RowResult:
             self.notes.setdefault(contender, []).extend(sample.notes)
 
     def summary(self, figure: str, contender: str) -> Summary | None:
-        """The runs of one contender; None if there were none."""
+        """The runs of one contender; None if there were none, or one of them failed."""
         values = self.values.get(figure, {}).get(contender)
-        return Summary.of(values) if values else None
+        return Summary.of(values) if values and contender not in self.failures else None
+
+    @property
+    def runs(self) -> int:
+        """How many there were of the contender that had the most."""
+        return max((len(values) for figure in self.values.values() for values in figure.values()), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the figures depend on beside the machine.
+
+    Args:
+        runs: of each row.
+        fresh_runs: of rows that need new processes for each run.
+        seconds: that a run takes, where the load does not need longer.
+        quick: whether it was to be done in three minutes.
+        file_limit: how many files a process may have open.
+    """
+
+    runs: int
+    fresh_runs: int
+    seconds: int
+    quick: bool
+    file_limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +92,12 @@ class Results:
     Args:
         machine: what it ran on, and what took part: name and text.
         rows: in the order in which they ran.
+        asked: how much was to be measured; None if that is not known, as of older files.
     """
 
     machine: dict[str, str]
     rows: Sequence[RowResult]
+    asked: Asked | None = None
 
     def to_json(self) -> str:
         """Write them; `from_json` reads it."""
@@ -88,10 +118,12 @@ class Results:
                 "absent": row.absent,
                 "notes": row.notes,
                 "skipped": row.skipped,
+                "runs asked": row.asked,
             }
             for row in self.rows
         ]
-        return json.dumps({"format": FORMAT, "machine": self.machine, "rows": rows}, indent=1) + "\n"
+        asked = asdict(self.asked) if self.asked else None
+        return json.dumps({"format": FORMAT, "machine": self.machine, "asked": asked, "rows": rows}, indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Results:
@@ -104,7 +136,8 @@ class Results:
             members = json.loads(text)
             if members["format"] != FORMAT:
                 raise BenchError(f"results of format {members['format']}, not {FORMAT}")
-            return cls(dict(members["machine"]), [_row(row) for row in members["rows"]])
+            asked = Asked(**members["asked"]) if members.get("asked") else None
+            return cls(dict(members["machine"]), [_row(row) for row in members["rows"]], asked)
         except (ValueError, KeyError, TypeError) as error:
             raise BenchError(f"not the results of a bench: {error!r}") from None
 
@@ -120,4 +153,5 @@ def _row(members: dict[str, Any]) -> RowResult:
         dict(members["absent"]),
         dict(members["notes"]),
         members["skipped"],
+        members.get("runs asked", 0),
     )

@@ -100,13 +100,14 @@ class Runner:
         return Stage(contender, setup, self._makes.three(targets.port), targets, folder, self._effort.seconds)
 
     def _row(self, row: Row, stages: list[Stage], targets: Targets) -> RowResult:
-        result = RowResult(row.name, tuple(stage.contender.name for stage in stages), row.load.figures)
+        result = RowResult(row.name, tuple(stage.name for stage in stages), row.load.figures)
         lacking = [missing(program) for program in row.load.programs if find(program) is None]
         if lacking or self._effort.is_over:
             result.skipped = "; ".join(lacking) or "no time was left"
             self._tell(f"{row.name}: {result.skipped}")
             return result
         self._tell(f"{row.name} …")
+        result.asked = self._effort.fresh_runs if _starts_each_run(row) else self._effort.runs
         try:
             if _starts_each_run(row):
                 self._run_fresh(row, stages, targets, result)
@@ -132,7 +133,7 @@ class Runner:
         targets.need(row.load.proof_target)
         fit = [stage for stage in fit if self._try(stage, result, partial(row.load.verify, stage))]
         targets.need(row.load.target)
-        for _ in range(min(self._effort.runs, row.load.most_runs)):
+        for _ in range(result.asked):
             fit = [stage for stage in fit if self._measure(row, stage, result)]
             if self._effort.is_over:
                 return
@@ -141,7 +142,7 @@ class Runner:
         """Measure on processes that are started for each run."""
         targets.need(Target.ECHO)
         fit = stages
-        for _ in range(min(self._effort.fresh_runs, row.load.most_runs)):
+        for _ in range(result.asked):
             fit = [stage for stage in fit if self._run_once(row, stage, result)]
             if self._effort.is_over:
                 return
@@ -157,11 +158,11 @@ class Runner:
             stage.stop()
 
     def _measure(self, row: Row, stage: Stage, result: RowResult) -> bool:
-        return self._try(stage, result, lambda: result.add(stage.contender.name, row.load.measure(stage)))
+        return self._try(stage, result, lambda: result.add(stage.name, row.load.measure(stage)))
 
     def _try(self, stage: Stage, result: RowResult, step: Callable[[], None]) -> bool:
         """Take a step with a contender; False if it failed, which the result then tells, and it is stopped."""
-        name = stage.contender.name
+        name = stage.name
         try:
             step()
         except NotOfferedError as error:
@@ -184,7 +185,7 @@ def _come_up(stage: Stage, result: RowResult) -> None:
     try:
         stage.wait_ready()
     except BenchError as error:
-        result.notes.setdefault(stage.contender.name, []).append(f"was started twice: {error}")
+        result.notes.setdefault(stage.name, []).append(f"was started twice: {error}")
         stage.stop()
         stage.spawn()
         stage.wait_ready()

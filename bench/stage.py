@@ -55,9 +55,26 @@ class Stage:
         self._plan: tuple[Command, ...] = ()
 
     @property
+    def name(self) -> str:
+        """What runs here, at the head of its column."""
+        return self.contender.name_in(self.setup)
+
+    @property
     def runs(self) -> bool:
         """Whether its processes have been started, and none has ended since."""
         return bool(self.processes) and not any(process.has_ended for process in self.processes)
+
+    def prepare(self) -> None:
+        """Write what its processes need, such as certificates, so that they can be started without delay.
+
+        Raises:
+            NotOfferedError: this contender cannot make the setup.
+        """
+        if self._plan:
+            return
+        if refusal := self.contender.refusal(self.setup):
+            raise NotOfferedError(refusal)
+        self._plan = self.contender.commands(self.setup, self.ports, self.folder)
 
     def spawn(self) -> None:
         """Start its processes, each when the one before it listens.
@@ -77,14 +94,11 @@ class Stage:
         Raises:
             BenchError: it does not come up, or this contender cannot make the setup.
         """
-        if not self._plan:
-            if refusal := self.contender.refusal(self.setup):
-                raise NotOfferedError(refusal)
-            self._plan = self.contender.commands(self.setup, self.ports, self.folder)
+        self.prepare()
         if len(self.processes) == len(self._plan):
             return False
         command = self._plan[len(self.processes)]
-        name = f"{self.contender.name}-{command.name}"
+        name = f"{self.name}-{command.name}"
         starter = Starter(self.folder)
         process = self._stack.enter_context(starter.start(name, command.argv, env=command.env, counted=command.counted))
         self.processes.append(process)

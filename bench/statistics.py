@@ -15,16 +15,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Several runs of one thing."""
+    """Runs of one thing.
+
+    Args:
+        median: of them.
+        low: the least.
+        high: the most.
+        runs: how many they were, at least one.
+    """
 
     median: float
     low: float
     high: float
+    runs: int
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Summary:
         """Summarise at least one run."""
-        return cls(statistics.median(values), min(values), max(values))
+        return cls(statistics.median(values), min(values), max(values), len(values))
 
     def overlaps(self, other: Summary) -> bool:
         """Whether the two spreads have anything in common: then the difference may be chance."""

@@ -7,18 +7,18 @@ from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from bench.results import OURS
 from bench.statistics import is_behind, ratio
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bench.model import Figure
-    from bench.results import Results, RowResult
+    from bench.results import Asked, Results, RowResult
     from bench.statistics import Summary
 
 LEGEND = (
     "median (lowest - highest) of the runs; then ours as a multiple of theirs, and `behind` where ours is the worse.",
+    "Without brackets: one run, which does not tell how much is chance.",
     "A dash: it has no such thing, or nothing was measured; the lines below a row say why.",
 )
 
@@ -28,6 +28,8 @@ GAP = "  "
 def table(results: Results) -> str:
     """Everything: what it ran on, the figures, what went wrong."""
     lines = [f"{name}: {text}" for name, text in results.machine.items()]
+    if results.asked:
+        lines += _asked(results.asked)
     for contenders, rows in groupby(results.rows, key=lambda row: row.contenders):
         lines += ["", *_section(contenders, list(rows))]
     return "\n".join((*lines, "", *LEGEND)) + "\n"
@@ -52,7 +54,9 @@ def ratio_text(value: float) -> str:
 
 
 def summary_text(summary: Summary) -> str:
-    """A median and its spread."""
+    """A median and its spread; one run has none."""
+    if summary.runs == 1:
+        return number_text(summary.median)
     return f"{number_text(summary.median)} ({number_text(summary.low)} - {number_text(summary.high)})"
 
 
@@ -60,6 +64,12 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Cells in columns."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return [GAP.join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _asked(asked: Asked) -> Iterator[str]:
+    fresh = f", {asked.fresh_runs} where each starts processes anew" if asked.fresh_runs != asked.runs else ""
+    yield f"runs: {asked.runs}{fresh}; of {asked.seconds} s{'; --quick' if asked.quick else ''}"
+    yield f"open files: {asked.file_limit} at most in a process"
 
 
 def _section(contenders: tuple[str, ...], rows: list[RowResult]) -> Iterator[str]:
@@ -87,8 +97,8 @@ def _cell(row: RowResult, figure: Figure, contender: str) -> str:
     if summary is None:
         return "FAILED" if contender in row.failures else "-"
     text = summary_text(summary)
-    ours = row.summary(figure.name, OURS)
-    if contender == OURS or ours is None:
+    ours = row.summary(figure.name, row.ours)
+    if contender == row.ours or ours is None:
         return text
     behind = " behind" if is_behind(ours.median, summary.median, figure.better) else ""
     return f"{text}  {ratio_text(ratio(ours.median, summary.median))}{behind}"
@@ -97,6 +107,8 @@ def _cell(row: RowResult, figure: Figure, contender: str) -> str:
 def _remarks(row: RowResult) -> Iterator[str]:
     if row.skipped:
         yield f"    {row.skipped}"
+    elif 0 < row.runs < row.asked:
+        yield f"    {row.runs} of {row.asked} runs"
     for name, reason in row.failures.items():
         yield f"    {name} FAILED: {reason}"
     for name, reason in row.absent.items():

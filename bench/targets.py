@@ -70,13 +70,13 @@ class Targets:
             self._process = self._echo() if target is Target.ECHO else self._nginx()
             wait_listening({self.port}, START_SECONDS, self._process.check)
 
-    def count_datagrams(self, size: int) -> None:
-        """Let the echo count datagrams of this size from now on; 0 lets it echo again.
+    def count_datagrams(self, size: int, first: int = 0) -> None:
+        """Let the echo count datagrams of this size from now on, whose numbers begin at `first`; 0 lets it echo again.
 
         Raises:
             BenchError: it is not the echo that stands there, or it has gone.
         """
-        self._ask(f"count {size}")
+        self._ask(f"count {size} {first}")
 
     def counted(self) -> Counts:
         """What it has counted since.

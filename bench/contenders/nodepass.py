@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import sys
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 
 KEY: Final = "key-of-the-bench"
 """Of every tunnel; nothing is secret here."""
+
+OURS: Final = "nodepass"
+"""The name of ours."""
+
+DIGITS: Final = 16
+"""Of a hash: enough to tell programs from each other."""
 
 API_KEY = re.compile(r"API (?:Key created|key of this new master): ([0-9a-f]{32})")
 """How either of them tells the key of a new master's API."""
@@ -80,6 +87,8 @@ class V1(NodePass):
         program: its path.
     """
 
+    joins_datagrams = True
+
     def __init__(self, program: str) -> None:
         super().__init__("v1", (program,))
 
@@ -89,11 +98,19 @@ class V1(NodePass):
         # Ten seconds after its start, with the error "no local certificate", whoever its client is.
         return "v1's server gives up a tunnel with tls=2" if setup.tls is TlsMode.FILES else ""
 
+    def version(self) -> tuple[str, ...]:
+        # It takes --version for a URL, and tells that it is none.
+        return ()
+
+    def identity(self) -> str:
+        digest = hashlib.sha256(Path(self.program[0]).read_bytes()).hexdigest()
+        return f"has no --version; SHA-256 {digest[:DIGITS]}…"
+
 
 def this_nodepass() -> NodePass:
     """The one that is installed beside the Python that runs this."""
     script = Path(sys.executable).with_name("nodepass")
-    return NodePass("nodepass", (str(script),) if script.exists() else (sys.executable, "-m", "nodepass"))
+    return NodePass(OURS, (str(script),) if script.exists() else (sys.executable, "-m", "nodepass"))
 
 
 def _is_binary(path: Path) -> bool:

@@ -24,6 +24,8 @@ class Rathole(Contender):
         program: its path.
     """
 
+    version_label = "Build Version:"
+
     def __init__(self, program: str) -> None:
         super().__init__("rathole")
         self._program = program

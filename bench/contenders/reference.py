@@ -28,6 +28,9 @@ class Reference(Contender):
     def __init__(self) -> None:
         super().__init__("haproxy" if find("haproxy") else "nginx")
 
+    def name_in(self, setup: Setup) -> str:
+        return "nginx" if setup.udp else self.name
+
     def refusal(self, setup: Setup) -> str:
         if find("haproxy") and not setup.udp:
             return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import select
 import socket
@@ -46,6 +47,12 @@ SPARE_FILES = 1200
 
 MESSAGE_SIZE = 4096
 
+RAMP_SECONDS = 3.0
+"""After which those who talk are counted in any case, though somebody has not had an answer yet."""
+
+USERS_PER_SECOND = 2000
+"""For so many users, what they exchange is counted for another second: with many, each has a turn seldom."""
+
 
 def most_users() -> int:
     """How many users the limit of open files allows: each has two connections in each process of a tunnel."""
@@ -63,6 +70,9 @@ class StandingCrowd:
         self._ports = cycle(ports)
         self._epoll = select.epoll()
         self._users: dict[int, socket.socket] = {}
+        self._message = bytes(range(256)) * (MESSAGE_SIZE // 256)
+        self._missing: dict[int, int] = {}
+        """By the socket's number: bytes of the message that are not back yet; only of those who have spoken."""
 
     def gather(self, number: int) -> None:
         """Let this many come.
@@ -84,39 +94,65 @@ class StandingCrowd:
             if time.monotonic() > end:
                 raise BenchError(f"only {answered} of {number} users were answered in {PATIENCE:g} s")
 
-    def talk(self, seconds: float) -> int:
-        """Let each say something, and say it again when it has come back.
+    def begin_to_talk(self) -> None:
+        """Let each say something, and say it again when it has come back; until all have had an answer, or `RAMP_SECONDS`.
+
+        What has been said and is not back is work that nobody counts. From now on it is as much at any time, so what comes
+        back in a span is the work of that span.
+
+        Raises:
+            BenchError: something else came back, or somebody was sent away.
+        """
+        for number, user in self._users.items():
+            self._missing[number] = MESSAGE_SIZE
+            user.sendall(self._message)
+        unanswered = set(self._users)
+        end = time.perf_counter() + RAMP_SECONDS
+        while unanswered and (left := end - time.perf_counter()) > 0:
+            for number, _ in self._epoll.poll(left):
+                self._hear(number)
+                if not self._missing[number]:
+                    unanswered.discard(number)
+                    self._say_again(number)
+
+    def talk(self, seconds: float) -> tuple[float, float]:
+        """Let those who have begun to talk go on.
 
         Returns:
-            How often it came back.
+            How often something came back, parts of it counted as parts; and in how many seconds.
 
         Raises:
             BenchError: something else did, or somebody was sent away.
         """
-        message = bytes(range(256)) * (MESSAGE_SIZE // 256)
-        missing = dict.fromkeys(self._users, MESSAGE_SIZE)
-        exchanges = 0
-        end = time.perf_counter() + seconds
-        for user in self._users.values():
-            user.sendall(message)
+        size = 0
+        begun = time.perf_counter()
+        end = begun + seconds
         while (left := end - time.perf_counter()) > 0:
             for number, _ in self._epoll.poll(left):
-                part = self._users[number].recv(missing[number])
-                begin = MESSAGE_SIZE - missing[number]
-                if not part or part != message[begin : begin + len(part)]:
-                    raise BenchError("a user was sent away, or got back what he did not say")
-                missing[number] -= len(part)
-                if not missing[number]:
-                    exchanges += 1
-                    missing[number] = MESSAGE_SIZE
-                    self._users[number].sendall(message)
-        return exchanges
+                size += self._hear(number)
+                if not self._missing[number]:
+                    self._say_again(number)
+        return size / MESSAGE_SIZE, time.perf_counter() - begun
 
     def close(self) -> None:
         """Send everybody home."""
         for user in self._users.values():
             user.close()
         self._epoll.close()
+
+    def _hear(self, number: int) -> int:
+        """Take what has come back to a user; gives its size."""
+        missing = self._missing[number]
+        part = self._users[number].recv(missing)
+        begin = MESSAGE_SIZE - missing
+        if not part or part != self._message[begin : begin + len(part)]:
+            raise BenchError("a user was sent away, or got back what he did not say")
+        self._missing[number] = missing - len(part)
+        return len(part)
+
+    def _say_again(self, number: int) -> None:
+        self._missing[number] = MESSAGE_SIZE
+        self._users[number].sendall(self._message)
 
     def _come(self) -> None:
         user = socket.create_connection((HOST, next(self._ports)), PATIENCE)
@@ -135,7 +171,6 @@ class IdleUsers(Load):
 
     figures = (PER_USER, AT_FIRST, OPENING)
     fresh = True
-    most_runs = 3
 
     def __init__(self, number: int) -> None:
         self._number = number
@@ -163,7 +198,6 @@ class Growth(Load):
 
     figures = (THROUGHPUT, EXCHANGES, CPU_PER_THOUSAND_REQUESTS, TOGETHER, USERS)
     fresh = True
-    most_runs = 3
 
     def __init__(self, number: int) -> None:
         self._number = number
@@ -172,14 +206,15 @@ class Growth(Load):
         number = min(self._number, most_users())
         with closing(StandingCrowd([stage.ports.users])) as crowd:
             crowd.gather(number)
-            values = talked(crowd, stage.processes, stage.seconds)
+            values = talked(crowd, stage.processes, max(stage.seconds, math.ceil(number / USERS_PER_SECOND)))
         return Sample({**values, USERS.name: number}, limited(number, self._number))
 
 
 def talked(crowd: StandingCrowd, processes: Sequence[Process], seconds: float) -> dict[str, float]:
-    """Let a crowd that has gathered talk, and say what that gives and costs."""
+    """Let a crowd that has gathered talk, and say what that gives and costs, both in the same span."""
+    crowd.begin_to_talk()
     with Meter(processes) as meter:
-        exchanges = crowd.talk(seconds)
+        exchanges, seconds = crowd.talk(seconds)
     per_second = exchanges / seconds
     return {
         # Each exchange goes there and back.

@@ -60,7 +60,6 @@ class Instances(Load):
         *(THROUGHPUT, EXCHANGES, CPU_PER_THOUSAND_REQUESTS, TOGETHER, INSTANCES),
     )
     starts_itself = True
-    most_runs = 3
 
     def __init__(self, number: int, makes: PortMaker) -> None:
         self._number = number
@@ -68,7 +67,7 @@ class Instances(Load):
 
     def measure(self, stage: Stage) -> Sample:
         if not isinstance(stage.contender, NodePass):
-            raise NotOfferedError(f"{stage.contender.name} has no master")
+            raise NotOfferedError(f"{stage.name} has no master")
         port = self._makes.next()
         ports = [self._makes.next() for _ in range(self._number)]
         # Each run's master is new: one that finds its state again starts what it had, and does not tell its key.

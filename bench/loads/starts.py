@@ -7,7 +7,8 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
-from bench.model import BenchError, Better, Figure, Load, Sample
+from bench.model import BenchError, Better, Figure, Load, NotOfferedError, Sample
+from bench.processes import inherited
 from bench.stage import READY_SECONDS
 from bench.users import wait_for_echo
 
@@ -22,6 +23,7 @@ THOUSAND = 1000
 
 VERSION_TIMES = 10
 PROCESS_SECONDS = 10.0
+MOST_QUOTED = 200
 
 
 class FirstByte(Load):
@@ -29,9 +31,10 @@ class FirstByte(Load):
 
     figures = (TO_FIRST_BYTE, TO_FIRST_BYTE_IN_ALL)
     starts_itself = True
-    most_runs = 5
 
     def measure(self, stage: Stage) -> Sample:
+        # Certificates are made, and files written, by the bench.
+        stage.prepare()
         first = last = time.perf_counter()
         while stage.spawn_next():
             if stage.is_last_next:
@@ -53,12 +56,16 @@ class Version(Load):
 
     def measure(self, stage: Stage) -> Sample:
         argv = stage.contender.version()
-        times, code = [], 0
+        if not argv:
+            raise NotOfferedError(f"{stage.name} has no --version")
+        times = []
         for _ in range(VERSION_TIMES):
             begun = time.perf_counter()
             try:
-                code = subprocess.run(argv, capture_output=True, timeout=PROCESS_SECONDS, check=False).returncode
+                ended = subprocess.run(argv, capture_output=True, env=inherited(), timeout=PROCESS_SECONDS, check=False)
             except subprocess.TimeoutExpired:
                 raise BenchError(f"did not end within {PROCESS_SECONDS:g} s") from None
+            if ended.returncode:
+                raise BenchError(f"ended with {ended.returncode}: {ended.stderr[:MOST_QUOTED]!r}")
             times.append(time.perf_counter() - begun)
-        return Sample({VERSION.name: statistics.median(times) * THOUSAND}, (f"ends with {code}",) if code else ())
+        return Sample({VERSION.name: statistics.median(times) * THOUSAND})

@@ -113,7 +113,7 @@ class Paced(Load):
         prove_echo(stage)
         with closing(self._makes(stage.ports.users)) as crowd:
             crowd.run(PARALLEL, stage.seconds)
-        self._most[stage.contender.name] = len(crowd.times) / stage.seconds
+        self._most[stage.name] = len(crowd.times) / stage.seconds
 
     def measure(self, stage: Stage) -> Sample:
         rate = self._share * min(self._most.values())

@@ -7,7 +7,7 @@ import pytest
 from bench.compare import Verdict, change_text, comparison, verdict
 from bench.loads.instances import Instances
 from bench.model import BenchError, Sample
-from bench.results import Results, RowResult
+from bench.results import Asked, Results, RowResult
 from tests.unit.bench.results_of import RATE, TIME, row
 
 
@@ -18,9 +18,10 @@ def test_results_come_back_from_json() -> None:
     measured.notes["nodepass"] = ["one failed"]
     skipped = row("other/tcp", nodepass=[])
     skipped.skipped = "no time was left"
-    results = Results({"machine": "of the test"}, [measured, skipped])
+    measured.asked = 3
+    results = Results({"machine": "of the test"}, [measured, skipped], Asked(3, 1, 2, quick=True, file_limit=1024))
     again = Results.from_json(results.to_json())
-    assert again.machine == results.machine
+    assert (again.machine, again.asked) == (results.machine, results.asked)
     assert again.rows[0] == measured
     assert again.rows[1].skipped == "no time was left"
     assert again.to_json() == results.to_json()

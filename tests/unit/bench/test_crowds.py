@@ -14,8 +14,9 @@ import pytest
 
 from bench.contenders.certificate import make_certificate
 from bench.loads import connections
+from bench.loads import crowd as crowds
 from bench.loads.connections import Crowd
-from bench.loads.crowd import StandingCrowd
+from bench.loads.crowd import MESSAGE_SIZE, StandingCrowd
 from bench.loads.instances import create, prove_each
 from bench.loads.workers import HelloCrowd, Paced, client_hello
 from bench.model import HOST, BenchError, Ports, Target
@@ -23,6 +24,7 @@ from bench.ports import PortMaker
 from bench.rows import SINGLE
 from bench.stage import Stage
 from bench.targets import Targets
+from bench.users import GREETING
 from tests.unit.bench.test_runner import Fake
 
 if TYPE_CHECKING:
@@ -195,7 +197,63 @@ def test_what_they_hear_is_looked_at() -> None:
     with echoes(unchanged, short) as found, closing(StandingCrowd([one.port for one in found])) as crowd:
         crowd.gather(2)
         with pytest.raises(BenchError, match="what he did not say"):
-            crowd.talk(60)
+            crowd.begin_to_talk()
+
+
+def echo_until(bytes_left: int, then: threading.Event | None = None) -> Callable[[bytes], bytes]:
+    """Sends back what one user says, and after so many bytes nothing; then says that they have passed."""
+
+    def alter(said: bytes) -> bytes:
+        nonlocal bytes_left
+        part = said[:bytes_left]
+        bytes_left -= len(part)
+        if not bytes_left and then:
+            then.set()
+        return part
+
+    return alter
+
+
+def test_the_first_answers_are_not_counted() -> None:
+    # Each is answered once in the ramp; one of them half of the next as well.
+    once, more = len(GREETING) + MESSAGE_SIZE, MESSAGE_SIZE // 2
+    with (
+        echoes(echo_until(once), echo_until(once + more)) as found,
+        closing(StandingCrowd([one.port for one in found])) as crowd,
+    ):
+        crowd.gather(2)
+        crowd.begin_to_talk()
+        exchanges, seconds = crowd.talk(0.1)
+        assert exchanges in {0, 0.5}
+        assert seconds >= 0.1
+
+
+def test_the_ramp_lasts_until_all_have_had_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowds, "RAMP_SECONDS", 60)
+    first_has_gone_on = threading.Event()
+
+    def waits(said: bytes) -> bytes:
+        if said != GREETING:
+            first_has_gone_on.wait(50)
+        return said
+
+    first = echo_until(len(GREETING) + 5 * MESSAGE_SIZE, first_has_gone_on)
+    with echoes(first, waits) as found, closing(StandingCrowd([one.port for one in found])) as crowd:
+        crowd.gather(2)
+        crowd.begin_to_talk()
+        assert first_has_gone_on.is_set()
+
+
+def test_who_is_never_answered_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowds, "RAMP_SECONDS", 0.05)
+    with (
+        echoes(unchanged, echo_until(len(GREETING))) as found,
+        closing(StandingCrowd([one.port for one in found])) as crowd,
+    ):
+        crowd.gather(2)
+        crowd.begin_to_talk()
+        exchanges, _ = crowd.talk(0.1)
+        assert exchanges > 0
 
 
 def test_bytes_go_through_each_instance() -> None:

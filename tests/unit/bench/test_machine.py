@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import ssl
 import subprocess
 from importlib.metadata import PackageNotFoundError
 from typing import TYPE_CHECKING, Never
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING, Never
 import pytest
 
 from bench import machine
-from bench.contenders import NodePass
+from bench.contenders import V1, NodePass, Rathole
 from bench.results import Results
 from bench.table import table
 
@@ -66,9 +69,53 @@ def test_the_congestion_control_is_the_kernel_s(tmp_path: Path, monkeypatch: pyt
     assert machine.congestion_control() == "reno"
 
 
+def test_the_line_of_the_version_is_found(tmp_path: Path) -> None:
+    program = tmp_path / "rathole"
+    program.write_text("#!/bin/sh\necho rathole\necho Build Timestamp: today\necho 'Build Version:   1.2.3'\n")
+    program.chmod(0o700)
+    assert machine.facts([Rathole(str(program))])["rathole"] == "1.2.3"
+
+
+def test_a_program_that_tells_no_version_is_told_by_its_hash(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_bytes(b"of the test")
+    digest = hashlib.sha256(b"of the test").hexdigest()
+    assert machine.facts([V1(str(program))])["v1"] == f"has no --version; SHA-256 {digest[:16]}…"
+
+
+def test_an_error_is_no_version_but_of_wrk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\necho program 1.2.3\nexit 1\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(machine, "find", lambda name: str(program) if name == "wrk" else None)
+    facts = machine.facts([NodePass("nodepass", (str(program),))])
+    assert facts["wrk"] == "program 1.2.3"
+    assert facts["nginx"] == machine.NOT_INSTALLED
+    assert facts["nodepass"] == "its version is unknown"
+
+
+def test_what_is_not_passed_on_is_said_and_not_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "not passed on" not in machine.facts([])
+    monkeypatch.setenv("NP_OF_THE_TEST", "of no concern")
+    facts = machine.facts([])
+    assert facts["not passed on"] == "NP_OF_THE_TEST"
+    assert "of no concern" not in str(facts)
+
+
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("NP_"):
+            monkeypatch.delenv(name)
+
+
 def test_all_of_it_stands_at_the_head_and_in_the_json() -> None:
     facts = machine.facts([NodePass("nodepass", ("echo", "nodepass of the test")), NodePass("v1", ("/nowhere",))])
-    assert list(facts)[:7] == ["when", "machine", "system", "congestion control", "python", "loop", "commit"]
+    assert list(facts) == [
+        *("when", "machine", "system", "congestion control", "python", "OpenSSL of Python", "loop", "commit"),
+        *("nginx", "iperf3", "wrk", "nodepass", "v1"),
+    ]
+    assert facts["OpenSSL of Python"] == ssl.OPENSSL_VERSION
     assert facts["nodepass"] == "nodepass of the test --version"
     assert facts["v1"] == "its version is unknown"
     results = Results(facts, [])

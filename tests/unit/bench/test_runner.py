@@ -56,9 +56,9 @@ class Turns(Load):
         return Sample({"rate": float(len(self.turns))})
 
 
-def run(load: Load, folder: Path, deadline: float = float("inf")) -> RowResult:
+def run(load: Load, folder: Path, deadline: float = float("inf"), runs: int = 3) -> RowResult:
     casts = {Cast.ALL: (Fake("nodepass"), Fake("a"), Fake("b"))}
-    runner = Runner(casts, Effort(3, 3, 1, deadline), folder, PortMaker(), lambda _: None)
+    runner = Runner(casts, Effort(runs, runs, 1, deadline), folder, PortMaker(), lambda _: None)
     (result,) = runner.run([Row("row", Setup(), load)])
     return result
 
@@ -69,6 +69,13 @@ def test_contenders_take_turns(tmp_path: Path) -> None:
     assert load.turns == ["nodepass", "a", "b"] * 3
     assert result.values == {"rate": {"nodepass": [1, 4, 7], "a": [2, 5, 8], "b": [3, 6, 9]}}
     assert (result.failures, result.absent, result.skipped) == ({}, {}, "")
+
+
+def test_all_runs_that_are_asked_for_are_run(tmp_path: Path) -> None:
+    load = Turns()
+    result = run(load, tmp_path, runs=12)
+    assert len(load.turns) == 36
+    assert (result.asked, result.runs) == (12, 12)
 
 
 @pytest.mark.parametrize("error", [BenchError("broken"), OSError("broken"), TimeoutError("broken")])
@@ -119,6 +126,16 @@ def test_what_ended_is_told_with_its_log(tmp_path: Path) -> None:
         process.wait(20)
         with pytest.raises(BenchError, match="short ended with 3: why it ended"):
             process.check()
+
+
+def test_variables_of_nodepass_are_not_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NP_OF_THE_TEST", "of the shell")
+    monkeypatch.setenv("OF_THE_TEST", "of the shell")
+    script = "import os; print(*(os.environ.get(name) for name in ('NP_OF_THE_TEST', 'OF_THE_TEST', 'NP_OTHER')))"
+    argv = (sys.executable, "-c", script)
+    with Process("printer", argv, tmp_path / "log", env={"NP_OTHER": "of the bench"}) as process:
+        process.wait(20)
+        assert process.log_text().split() == ["None", "of", "the", "shell", "of", "the", "bench"]
 
 
 def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:

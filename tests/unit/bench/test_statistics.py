@@ -13,9 +13,9 @@ from bench.statistics import Summary, is_behind, percentile, ratio
 @pytest.mark.parametrize(
     ("values", "summary"),
     [
-        ([3.0], Summary(3.0, 3.0, 3.0)),
-        ([9.0, 1.0, 2.0], Summary(2.0, 1.0, 9.0)),
-        ([4.0, 1.0], Summary(2.5, 1.0, 4.0)),
+        ([3.0], Summary(3.0, 3.0, 3.0, 1)),
+        ([9.0, 1.0, 2.0], Summary(2.0, 1.0, 9.0, 3)),
+        ([4.0, 1.0], Summary(2.5, 1.0, 4.0, 2)),
     ],
 )
 def test_a_summary_is_the_median_and_the_ends(values: list[float], summary: Summary) -> None:
@@ -25,9 +25,9 @@ def test_a_summary_is_the_median_and_the_ends(values: list[float], summary: Summ
 @pytest.mark.parametrize(
     ("one", "other", "overlap"),
     [
-        (Summary(2, 1, 3), Summary(4, 3, 5), True),
-        (Summary(2, 1, 3), Summary(5, 4, 6), False),
-        (Summary(2, 1, 9), Summary(5, 4, 6), True),
+        (Summary(2, 1, 3, 3), Summary(4, 3, 5, 3), True),
+        (Summary(2, 1, 3, 3), Summary(5, 4, 6, 3), False),
+        (Summary(2, 1, 9, 3), Summary(5, 4, 6, 3), True),
     ],
 )
 def test_spreads_that_touch_overlap(one: Summary, other: Summary, overlap: bool) -> None:
