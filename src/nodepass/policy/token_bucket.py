@@ -30,10 +30,11 @@ class TokenBucket:
         self._level = burst
         self._filled_at: float | None = None
 
-    def spend(self, count: float, now: float) -> None:
-        """Take ``count`` bytes out, into debt if need be."""
+    def spend(self, count: float, now: float) -> float:
+        """Take ``count`` bytes out, into debt if need be; the seconds until that is paid, as ``delay`` gives them."""
         self._fill(now)
         self._level -= count
+        return self._time_to_pay(self._level)
 
     def available(self, now: float) -> float:
         """Give the bytes in the bucket; below 0 is debt."""
@@ -42,7 +43,10 @@ class TokenBucket:
 
     def delay(self, now: float) -> float:
         """Give the seconds until the debt is paid, 0.0 when there is none."""
-        return max(0.0, -self.available(now) / self._rate)
+        return self._time_to_pay(self.available(now))
+
+    def _time_to_pay(self, level: float) -> float:
+        return max(0.0, -level / self._rate)
 
     def _fill(self, now: float) -> None:
         if self._filled_at is not None and now > self._filled_at:

@@ -54,9 +54,7 @@ class RateGate:
 
     def spend(self, size: int, holder: Held) -> bool:
         """Account for `size` bytes that were read; False: stop reading until `holder.released()`."""
-        now = self._loop.time()
-        self._bucket.spend(size, now)
-        delay = self._bucket.delay(now)
+        delay = self._bucket.spend(size, self._loop.time())
         if delay <= 0 and not self._waiting:
             return True
         self._waiting.append((holder, size))

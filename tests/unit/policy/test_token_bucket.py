@@ -9,9 +9,9 @@ from nodepass.policy.token_bucket import TokenBucket
 
 def test_a_burst_is_free_and_a_debt_costs_time() -> None:
     bucket = TokenBucket(rate=100, burst=50)
-    bucket.spend(50, now=10)
+    assert bucket.spend(50, now=10) == 0.0
     assert bucket.delay(10) == 0.0
-    bucket.spend(200, now=10)
+    assert bucket.spend(200, now=10) == 2.0
     assert bucket.available(10) == -200
     assert bucket.delay(10) == 2.0
     assert bucket.delay(11) == 1.0

@@ -4,8 +4,11 @@ What always holds:
 
 - A figure of a child is written by that child alone, and by the parent once the child is dead. It is 8 bytes at a multiple
   of 8, which the machine reads and writes as one; so nobody locks to read it.
-- What is decided by several figures (a slot, a rate) is decided under a lock of the file. The system drops the lock of a
-  process that dies, and a limit is held for microseconds, so nobody waits for long.
+- What is decided by several figures (a rate, one of the last slots) is decided under a lock of the file. The system drops
+  the lock of a process that dies, and it is held for microseconds, so nobody waits for long.
+- Who takes a slot while many are free takes no lock: it tells first, and looks again then. So of two who take one at the
+  same time the later sees the other. Should a processor still hold back what it has just written, that is one slot
+  of each process at most: as many have to be free.
 """
 
 from __future__ import annotations
@@ -171,8 +174,19 @@ class _SharedSlots(Slots):
     def acquire(self) -> bool:
         if not self._limit:
             return super().acquire()
+        if self._many_left() and super().acquire():
+            self._tell()
+            # Whoever has taken some since the first look can be seen now, and sees this one.
+            if self._many_left():
+                return True
+            self.release()
         with self._cells.locked(SLOTS_LOCK):
             return sum(self._cells.of_all(Figure.SLOTS)) < self._limit and super().acquire() and self._tell()
+
+    def _many_left(self) -> bool:
+        """Whether there is one for each process, and so for whoever takes one at this moment."""
+        taken = self._cells.of_all(Figure.SLOTS)
+        return sum(taken) + len(taken) <= self._limit
 
     def release(self) -> None:
         super().release()
@@ -192,9 +206,9 @@ class _SharedBucket(TokenBucket):
         self._direction = direction
         self._shared = cells.bucket(direction)
 
-    def spend(self, count: float, now: float) -> None:
+    def spend(self, count: float, now: float) -> float:
         with self._up_to_date():
-            super().spend(count, now)
+            return super().spend(count, now)
 
     def available(self, now: float) -> float:
         with self._up_to_date():

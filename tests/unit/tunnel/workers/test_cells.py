@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import sys
 import pytest
 
 from nodepass.policy.limits import Direction
+from nodepass.relay.meter import Meter
 from nodepass.tunnel.workers.cells import SLOTS_LOCK, Cells, Figure, SharedLimits
 
 COUNT = 3
@@ -62,30 +64,82 @@ def test_without_a_limit_there_are_any_number(cells: Cells) -> None:
     assert slots.in_use == 999
 
 
+@pytest.fixture
+def locks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The bytes of the file that are locked and unlocked, one after the other."""
+    asked: list[int] = []
+    lockf = fcntl.lockf
+
+    def counted(descriptor: int, command: int, length: int, start: int) -> None:
+        asked.append(start)
+        lockf(descriptor, command, length, start)
+
+    monkeypatch.setattr(fcntl, "lockf", counted)
+    return asked
+
+
+class Reader:
+    """Somebody whose reading a rate holds."""
+
+    def released(self) -> None:
+        """It reads nothing."""
+
+
+@pytest.mark.parametrize("size", [1, 10**9])
+async def test_a_chunk_under_a_rate_takes_one_lock(cells: Cells, locks: list[int], size: int) -> None:
+    meter = Meter(0, 10**6, 0, SharedLimits(cells, 0))
+    assert meter.rate_rx is not None
+    assert meter.rate_rx.spend(size, Reader()) == (size == 1)
+    assert locks == [Direction.RECEIVED] * 2
+
+
+def test_where_most_slots_are_free_nobody_locks(cells: Cells, locks: list[int]) -> None:
+    one, two = (SharedLimits(cells, index).slots(100) for index in range(2))
+    for _ in range(45):
+        assert one.acquire()
+        assert two.acquire()
+    one.release()
+    assert locks == []
+    assert list(cells.of_all(Figure.SLOTS)) == [44, 45, 0]
+    # Near the limit they do, and it holds.
+    taken = [slots.acquire() for _ in range(20) for slots in (one, two)]
+    assert taken == [True] * 11 + [False] * 29
+    assert set(locks) == {SLOTS_LOCK}
+    assert sum(cells.of_all(Figure.SLOTS)) == one.in_use + two.in_use == 100
+
+
 TAKER = """
 import sys
 from nodepass.tunnel.workers.cells import Cells, Figure, SharedLimits
 descriptor, index, limit = map(int, sys.argv[1:])
 cells = Cells(descriptor, 3)
 slots = SharedLimits(cells, index).slots(limit)
+def give_back():
+    cells.set(Figure.POOL, index, slots.in_use - 1)
+    slots.release()
 sys.stdin.read()
 refused = most = 0
 for turn in range(20_000):
     if not slots.acquire():
         refused += 1
     else:
-        most = max(most, sum(cells.of_all(Figure.SLOTS)))
-        # Some are kept, so that all are taken now and then.
-        if turn % 3 or slots.in_use > 1:
-            slots.release()
+        # Not the cells of the slots: one that is given back as there were not many left is in them for a moment.
+        cells.set(Figure.POOL, index, slots.in_use)
+        most = max(most, sum(cells.of_all(Figure.POOL)))
+        # Some are kept, so that all are taken now and then, and given back, so that there are many free ones, too.
+        if turn % 3 or slots.in_use > limit // 2:
+            give_back()
+        if turn % 1000 == 0:
+            while slots.in_use:
+                give_back()
 while slots.in_use:
-    slots.release()
+    give_back()
 print(most, refused)
 """
 
 
-def test_slots_hold_where_processes_ask_at_the_same_time(cells: Cells) -> None:
-    limit = 2
+@pytest.mark.parametrize("limit", [2, 30], ids=["with the lock", "with and without"])
+def test_slots_hold_where_processes_ask_at_the_same_time(cells: Cells, limit: int) -> None:
     takers = [
         subprocess.Popen(
             [sys.executable, "-c", TAKER, str(cells.descriptor), str(index), str(limit)],
