@@ -2,7 +2,7 @@
 
 What always holds: a line that does not decode is logged and skipped, and is no sign of life; a line without end is cut
 off at a limit; three report intervals after the last line the peer is dead; `closed` is called once, and nothing comes
-after it. However much comes at once, the loop turns after `PIECE` bytes of it: lines may be false ones, and many.
+after it. Where many lines come at once, the loop turns after `PIECE` bytes of them: they may be false ones.
 """
 
 from __future__ import annotations
@@ -25,8 +25,11 @@ SILENT_INTERVALS = 3
 """Report intervals without a line after which the peer is dead (spec: wire.md)."""
 
 
-PIECE = 2048
-"""Bytes that are dealt with before the loop turns; meanwhile the link is not read."""
+PIECE = 4096
+"""Bytes of many lines that are dealt with before the loop turns; meanwhile the link is not read."""
+
+FEW_LINES = 64
+"""Lines that are dealt with at once, however long they are: it is each one that takes its time, not its bytes."""
 
 
 class Control:
@@ -136,11 +139,12 @@ class Control:
     # As the link's receiver.
 
     def data_received(self, data: memoryview) -> None:
-        if len(data) > PIECE:
+        lines = bytes(data)
+        if len(lines) > PIECE and lines.count(b"\n") > FEW_LINES:
             self._link.pause_reading()
-            self._take_in_turns(bytes(data))
+            self._take_in_turns(lines)
         else:
-            self._take(bytes(data))
+            self._take(lines)
 
     def _take_in_turns(self, data: bytes) -> None:
         self._take(data[:PIECE])

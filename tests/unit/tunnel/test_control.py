@@ -80,6 +80,14 @@ async def test_false_lines_end_with_the_channel(scene: Scene) -> None:
     assert len(scene.closed) == 1
 
 
+async def test_a_line_without_end_does_not_keep_the_channel_from_being_read(scene: Scene) -> None:
+    for _ in range(10):
+        scene.link.hears(b"a" * (20 * PIECE))
+        assert not scene.link.is_paused()
+    scene.link.hears(b"\n" + FLUSH)
+    assert len(scene.heard) == 1
+
+
 async def test_what_is_small_is_heard_at_once(scene: Scene) -> None:
     scene.link.hears(FLUSH + FLUSH[:3])
     scene.link.hears(FLUSH[3:])
