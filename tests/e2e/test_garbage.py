@@ -198,7 +198,10 @@ def signal_line(text: str) -> bytes:
 
 def test_flood_on_the_control_channel_is_cut_off_at_a_limit(np: Runner) -> None:
     port = free_port()
-    server = np.run(f"server://{KEY}@127.0.0.1:{port}/127.0.0.1:{free_port()}?mode=1&log=debug").listening()
+    # This client answers no pings.
+    server = np.run(
+        f"server://{KEY}@127.0.0.1:{port}/127.0.0.1:{free_port()}?mode=1&log=debug", env={"NP_REPORT_INTERVAL": "1h"}
+    ).listening()
     assert ask(port)[0] == 200
     _, control = pool_connection(port)
     before = server.rss()

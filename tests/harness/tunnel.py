@@ -44,6 +44,10 @@ class Tunnel:
     target: int
 
 
+SELDOM: Mapping[str, str] = {"NP_REPORT_INTERVAL": "1s"}
+"""What a forwarder has on top: with each report it connects to a target, which some tests take for a user."""
+
+
 class Runner:
     """Starts processes that end with the test, and checks that none of them ever printed a traceback.
 
@@ -100,7 +104,7 @@ class Runner:
         users, target = free_port(), free_port()
         parameters = _join("log=debug", "mode=1", query)
         url = f"client://{KEY}@{host}:{users}/{to or f'{host}:{target}'}?{parameters}"
-        process = self.run(url, env=env, **more)
+        process = self.run(url, env={**SELDOM, **(env or {})}, **more)
         if wait:
             process.ready()
         return Tunnel(process, process, process, process, users, users, target)
