@@ -1,7 +1,9 @@
 """`python -m bench`: see `bench.arguments`, or `--help`.
 
-Exit codes: 0 when all was measured, whoever is ahead; 1 when nodepass failed in a row, or a file could not be read or
-written; 2 for wrong arguments; 130 after Ctrl-C, with the table of what was measured until then.
+Exit codes: 0 when nodepass was measured in every row that was asked for, whoever is ahead, and whether others were or not;
+1 when it failed in a row, or a file could not be read or written; 2 for wrong arguments; 3 when it failed nowhere, but a
+row was not measured, because a program is missing or no time was left; 130 after Ctrl-C, with the table of what was
+measured until then.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from bench.runner import Effort, Runner
 from bench.table import table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from bench.arguments import Options
     from bench.model import Row
@@ -41,6 +43,7 @@ QUICK_SECONDS = 165.0
 FEW_CONTENDERS = 2
 
 EXIT_FAILED = 1
+EXIT_INCOMPLETE = 3
 EXIT_INTERRUPTED = 130
 
 
@@ -73,7 +76,19 @@ def main(arguments: Sequence[str]) -> int:
         return EXIT_FAILED
     if interrupted:
         return EXIT_INTERRUPTED
-    return EXIT_FAILED if any(row.ours in row.failures for row in results.rows) else 0
+    return exit_code(results.rows, {name for one in (Reference(), *options.peers) for name in one.names})
+
+
+def exit_code(rows: Sequence[RowResult], others: Collection[str]) -> int:
+    """What a bench that was not interrupted ends with.
+
+    Args:
+        rows: what they gave.
+        others: the names of those who are not nodepass.
+    """
+    if any(name not in others for row in rows for name in row.failures):
+        return EXIT_FAILED
+    return 0 if all(row.summary(row.figures[0].name, row.ours) for row in rows) else EXIT_INCOMPLETE
 
 
 def _run(options: Options, rows: list[Row], makes: PortMaker) -> tuple[Results, bool]:

@@ -91,11 +91,13 @@ class Figure:
         name: what it is, within its row.
         unit: in which it is given.
         better: which direction is the good one.
+        in_table: whether the table shows it; what only says again how many were asked for is for pictures.
     """
 
     name: str
     unit: str
     better: Better = Better.HIGHER
+    in_table: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +233,11 @@ class Contender(ABC):
 
     def __init__(self, name: str) -> None:
         self.name = name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that `name_in` may give."""
+        return (self.name,)
 
     def name_in(self, setup: Setup) -> str:
         """The name of what makes this setup, where that differs."""

@@ -36,8 +36,12 @@ SINGLE_TLS: Final = Setup(tls=TlsMode.SELF_SIGNED, single=True)
 
 TUNNELS: Final = (TCP, TCP_TLS, QUIC, WEBSOCKET, WEBSOCKET_TLS, HTTP2)
 FORWARD: Final = tuple(replace(setup, flow=Flow.FORWARD) for setup in TUNNELS)
+TCP_FILES_FORWARD: Final = replace(TCP_FILES, flow=Flow.FORWARD)
 WITH_FILES: Final = tuple(replace(setup, tls=TlsMode.FILES) for setup in (QUIC, WEBSOCKET, HTTP2))
 """What `TCP_FILES` is for the other transports."""
+
+FULL: Final = (*TUNNELS, TCP_FILES, *FORWARD, TCP_FILES_FORWARD, SINGLE)
+"""Setups that have all rows."""
 
 MANY: Final = 64
 """Connections of the rows of requests."""
@@ -95,7 +99,7 @@ def chosen(rows: Sequence[Row], patterns: Sequence[str], *, quick: bool) -> list
 
 def _kept_rows() -> Iterator[Row]:
     """Rows that can follow each other on the same processes."""
-    for setup in (*TUNNELS, TCP_FILES, *FORWARD, SINGLE):
+    for setup in FULL:
         yield from _rows(
             setup,
             {
@@ -116,13 +120,16 @@ def _kept_rows() -> Iterator[Row]:
     yield from _rows(
         SINGLE_TLS,
         {
-            "downloads-1": Downloads(),
+            "downloads-1": Downloads(1),
+            "downloads-8": Downloads(8),
             "requests-64": Requests(MANY),
             "one-connection": OneConnection(),
             "beside-bulk": BesideBulk(),
+            # By wrk, which speaks TLS: with a small request in place of a byte.
+            "new-connections": ShortConnections(PARALLEL),
         },
     )
-    for setup in (*TUNNELS, TCP_FILES, *FORWARD, SINGLE):
+    for setup in (*FULL, *WITH_FILES):
         yield from _rows(replace(setup, udp=True), {"udp-200": Datagrams(200), "udp-1400": Datagrams(1400)})
 
 
@@ -148,17 +155,17 @@ def _workers_rows() -> Iterator[Row]:
 
 def _fresh_rows(makes: PortMaker) -> Iterator[Row]:
     """Rows that start their own processes for each run."""
-    for setup in (*TUNNELS, TCP_FILES, *FORWARD, SINGLE):
+    for setup in (*FULL, *WITH_FILES):
         yield from _rows(setup, {"first-byte": FirstByte(), "idle-2000": IdleUsers(2000)})
-    for setup in (*WITH_FILES, SINGLE_TLS):
-        yield from _rows(setup, {"first-byte": FirstByte()})
+    yield from _rows(SINGLE_TLS, {"first-byte": FirstByte()})
     for setup in (TCP, TCP_TLS, replace(TCP, flow=Flow.FORWARD), SINGLE):
         yield from _rows(setup, {"idle-10000": IdleUsers(10000)})
     yield Row("version", SINGLE, Version())
     for number in (1, 10, 100):
         yield Row(f"instances-{number}", SINGLE, Instances(number, makes))
-    for number in (1, 10, 100, 1000, 10000):
-        yield from _rows(TCP, {f"growth-{number}": Growth(number)})
+    for setup in TUNNELS:
+        for number in (1, 10, 100, 1000, 10000):
+            yield from _rows(setup, {f"growth-{number}": Growth(number)})
     for setup in (TCP, TCP_TLS):
         extension = {"extension-handshakes": Handshakes(), "extension-connections": GatedConnections(PARALLEL)}
         yield from (replace(row, cast=Cast.EXTENSION) for row in _rows(setup, extension))

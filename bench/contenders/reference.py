@@ -28,6 +28,10 @@ class Reference(Contender):
     def __init__(self) -> None:
         super().__init__("haproxy" if find("haproxy") else "nginx")
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return ("haproxy", "nginx")
+
     def name_in(self, setup: Setup) -> str:
         return "nginx" if setup.udp else self.name
 

@@ -78,18 +78,25 @@ def received(report: str) -> tuple[int, float]:
 
 
 class Downloads(Load):
-    """One user who downloads a file again and again."""
+    """Users who download a file again and again.
+
+    Args:
+        users: at once.
+    """
 
     figures = (THROUGHPUT, CPU_PER_GIGABYTE, PEAK_MEMORY)
     programs = ("wrk", "nginx")
     target = Target.NGINX
     proof_target = Target.NGINX
 
+    def __init__(self, users: int) -> None:
+        self._users = users
+
     def verify(self, stage: Stage) -> None:
         prove_download(stage, FILE_PATH, stage.targets.digest)
 
     def measure(self, stage: Stage) -> Sample:
         with Meter(stage.processes) as meter:
-            report = run_wrk(stage, FILE_PATH, connections=1)
+            report = run_wrk(stage, FILE_PATH, self._users)
         values = {THROUGHPUT.name: report.bytes_per_second / MEGA, **costs(meter, CPU_PER_GIGABYTE, report.size / GIGA)}
         return Sample(values, report.notes)

@@ -28,7 +28,7 @@ OPENING = Figure("opening", "1/s")
 THROUGHPUT = Figure("throughput", "MB/s")
 EXCHANGES = Figure("exchanges", "1/s")
 TOGETHER = Figure("memory", "MB", Better.LOWER)
-USERS = Figure("users", "at once", Better.NEITHER)
+USERS = Figure("users", "at once", Better.NEITHER, in_table=False)
 
 IN_FLIGHT = 50
 """Users who come at once."""
@@ -78,19 +78,21 @@ class StandingCrowd:
         """Let this many come.
 
         Raises:
-            BenchError: not all of them are answered in time.
-            OSError: one is turned away.
+            BenchError: not all of them are answered, or not in time; with the number of those who were.
         """
         end = time.monotonic() + PATIENCE
         answered, coming = 0, 0
         while answered < number:
-            while coming < min(number, answered + IN_FLIGHT):
-                self._come()
-                coming += 1
-            for user, _ in self._epoll.poll(TURN_SECONDS):
-                if self._users[user].recv(len(GREETING)) != GREETING:
-                    raise BenchError(f"the user after {answered} others was sent away, or got another's answer")
-                answered += 1
+            try:
+                while coming < min(number, answered + IN_FLIGHT):
+                    self._come()
+                    coming += 1
+                for user, _ in self._epoll.poll(TURN_SECONDS):
+                    if self._users[user].recv(len(GREETING)) != GREETING:
+                        raise BenchError(f"the user after {answered} others was sent away, or got another's answer")
+                    answered += 1
+            except OSError as error:
+                raise BenchError(f"the user after {answered} others was turned away: {error}") from None
             if time.monotonic() > end:
                 raise BenchError(f"only {answered} of {number} users were answered in {PATIENCE:g} s")
 

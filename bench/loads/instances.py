@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 START = Figure("start of all", "s", Better.LOWER)
 START_CPU = Figure("CPU of the start", "s", Better.LOWER)
 MEMORY_OF_EACH = Figure("memory of each", "MB", Better.LOWER)
-INSTANCES = Figure("instances", "at once", Better.NEITHER)
+INSTANCES = Figure("instances", "at once", Better.NEITHER, in_table=False)
 
 USERS = 100
 """As many as there are instances at most, so that each has one then."""

@@ -90,6 +90,7 @@ def test_a_pattern_finds_rows_beyond_the_quick_ones() -> None:
 
 TUNNELS = {"tcp", "tcp+tls", "quic", "websocket", "websocket+tls", "http2"}
 FORWARD = {f"{name}-forward" for name in TUNNELS}
+FULL = {*TUNNELS, *FORWARD, "tcp+tls2", "tcp+tls2-forward", "single"}
 WITH_FILES = {"quic+tls2", "websocket+tls2", "http2+tls2"}
 
 
@@ -98,16 +99,28 @@ def setups(load: str) -> set[str]:
     return {name.removeprefix(f"{load}/") for name in names() if name.startswith(f"{load}/")}
 
 
-@pytest.mark.parametrize(
-    "load", ["bulk-down-8", "bulk-up-1", "bulk-up-8", "one-connection", "idle-2000", "udp-200", "udp-1400", "beside-bulk"]
-)
+@pytest.mark.parametrize("load", ["bulk-down-8", "bulk-up-1", "bulk-up-8", "one-connection", "beside-bulk"])
 def test_both_flows_have_the_same_rows(load: str) -> None:
-    assert setups(load) - {"single+tls"} == {*TUNNELS, *FORWARD, "tcp+tls2", "single"}
+    assert setups(load) - {"single+tls"} == FULL
 
 
-@pytest.mark.parametrize("load", ["bulk-down-1", "requests-64", "new-connections", "first-byte"])
+@pytest.mark.parametrize(
+    "load", ["bulk-down-1", "requests-64", "new-connections", "first-byte", "udp-200", "udp-1400", "idle-2000"]
+)
 def test_every_transport_tls_mode_and_flow_has_its_main_rows(load: str) -> None:
-    assert setups(load) - {"single+tls"} == {*TUNNELS, *FORWARD, *WITH_FILES, "tcp+tls2", "single"}
+    assert setups(load) - {"single+tls"} == {*FULL, *WITH_FILES}
+
+
+def test_every_transport_grows() -> None:
+    for number in (1, 10, 100, 1000, 10000):
+        assert setups(f"growth-{number}") == TUNNELS
+
+
+def test_a_forwarder_with_tls_has_rows_for_users_who_speak_it() -> None:
+    found = {name.partition("/")[0] for name in names("single+tls") if not name.startswith("workers")}
+    assert found == {
+        *("downloads-1", "downloads-8", "requests-64", "one-connection", "beside-bulk", "new-connections", "first-byte")
+    }
 
 
 def test_several_processes_are_measured_beside_one() -> None:

@@ -200,6 +200,15 @@ def test_what_they_hear_is_looked_at() -> None:
             crowd.begin_to_talk()
 
 
+def test_who_is_turned_away_is_counted() -> None:
+    with (
+        echoes(unchanged) as found,
+        closing(StandingCrowd([found[0].port, PortMaker().next()])) as crowd,
+        pytest.raises(BenchError, match=r"the user after 0 others was turned away: .*refused"),
+    ):
+        crowd.gather(3)
+
+
 def echo_until(bytes_left: int, then: threading.Event | None = None) -> Callable[[bytes], bytes]:
     """Sends back what one user says, and after so many bytes nothing; then says that they have passed."""
 

@@ -11,8 +11,8 @@ from bench.loads.costs import CPU_PER_THOUSAND_REQUESTS
 from bench.loads.crowd import THROUGHPUT, TOGETHER, USERS, Growth
 from bench.loads.instances import INSTANCES, Instances
 from bench.model import BenchError, Figure, Sample
-from bench.plot import draw, growth_path
-from bench.results import Results, RowResult
+from bench.plot import MOST_BARS, Bar, draw, factors, growth_path, pages
+from bench.results import Asked, Results, RowResult
 from tests.unit.bench.results_of import row
 
 if TYPE_CHECKING:
@@ -98,3 +98,33 @@ def test_what_there_is_not_is_not_drawn(tmp_path: Path) -> None:
     assert draw(Results({}, GROWN[:2]), path) == [growth_path(path)]
     with pytest.raises(BenchError, match="nothing to draw"):
         draw(Results({}, [row(nodepass=[(1, 2)])]), path)
+
+
+def test_a_picture_shows_the_main_figure_so_that_more_is_better() -> None:
+    slower = row("slow/tcp", nodepass=[(50, 1)], v1=[(100, 1)], haproxy=[])
+    quicker = row("quick/tcp", nodepass=[(200, 1), (300, 1), (400, 1)], v1=[(80, 1), (100, 1), (125, 1)])
+    times = row("time/tcp", nodepass=[(1, 5), (1, 10)], v1=[(1, 20), (1, 40)])
+    times.figures = times.figures[1:]
+    assert factors(Results({}, [slower, quicker, times])) == {
+        "v1": [Bar("slow/tcp", 0.5, 0.5, 0.5), Bar("quick/tcp", 3, 1.6, 5), Bar("time/tcp", 4, 2, 8)]
+    }
+
+
+def test_who_failed_is_drawn_as_such(tmp_path: Path) -> None:
+    theirs = row("theirs/tcp", nodepass=[(50, 1)], v1=[(50, 1)])
+    theirs.failures["v1"] = "ended"
+    ours = row("ours/tcp", nodepass=[], v1=[(50, 1)])
+    ours.failures["nodepass"] = "ended"
+    results = Results({"commit": "of-the-test"}, [theirs, ours], Asked(3, 1, 2, quick=False, file_limit=1024))
+    assert factors(results) == {"v1": [Bar("theirs/tcp", failed="v1"), Bar("ours/tcp", failed="nodepass")]}
+    pytest.importorskip("matplotlib")
+    text = draw(results, tmp_path / "picture.svg")[0].read_text()
+    for words in ("v1 FAILED", "nodepass FAILED", "of-the-test", "runs: 3"):
+        assert words in text
+
+
+def test_many_bars_go_on_beside_the_first() -> None:
+    bars = [Bar(str(number)) for number in range(2 * MOST_BARS + 1)]
+    found = pages({"v1": bars, "frp": bars[:1]})
+    assert [(name, len(page)) for name, page in found] == [("v1", MOST_BARS), ("v1", MOST_BARS), ("v1", 1), ("frp", 1)]
+    assert [bar for name, page in found if name == "v1" for bar in page] == bars

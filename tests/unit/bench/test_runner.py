@@ -10,12 +10,9 @@ import psutil
 import pytest
 
 from bench.model import BenchError, Cast, Command, Contender, Figure, Load, NotOfferedError, Ports, Row, Sample, Setup
-from bench.plot import factors
 from bench.ports import PortMaker
 from bench.processes import Meter, Process, proportional_bytes
-from bench.results import Results
 from bench.runner import Effort, Runner
-from tests.unit.bench.results_of import row
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -153,12 +150,3 @@ def test_a_meter_counts_the_work_that_is_done_meanwhile(tmp_path: Path) -> None:
             process.ask("meanwhile")
         assert idle.cpu_seconds < busy.cpu_seconds
         assert busy.peak_bytes > 0
-
-
-def test_a_picture_shows_the_main_figure_so_that_more_is_better() -> None:
-    slower = row("slow/tcp", nodepass=[(50, 1)], v1=[(100, 1)], haproxy=[])
-    quicker = row("quick/tcp", nodepass=[(300, 1)], v1=[(100, 1)])
-    quicker.figures = quicker.figures[:1]
-    times = row("time/tcp", nodepass=[(1, 5)], v1=[(1, 20)])
-    times.figures = times.figures[1:]
-    assert factors(Results({}, [slower, quicker, times])) == {"v1": [("slow/tcp", 0.5), ("quick/tcp", 3), ("time/tcp", 4)]}

@@ -7,10 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from bench.model import Sample
+from bench.model import Better, Figure, Sample
 from bench.results import Asked, Results, RowResult
-from bench.table import number_text, ratio_text, table
-from tests.unit.bench.results_of import row
+from bench.table import WIDTH, number_text, ratio_text, table
+from tests.unit.bench.results_of import TIME, row, row_of
+
+NEITHER = Figure("offered", "1/s", Better.NEITHER)
+HIDDEN = Figure("users", "at once", Better.NEITHER, in_table=False)
 
 
 @pytest.mark.parametrize(
@@ -119,6 +122,39 @@ def test_the_head_says_how_much_was_asked_for() -> None:
         "open files: 1024 at most in a process",
     ]
     assert table(Results({}, [], replace(asked, fresh_runs=3, quick=False))).startswith("runs: 3; of 2 s\n")
+
+
+def test_many_columns_go_on_below() -> None:
+    runs = [(123456.0, 4.0), (234567.0, 5.0)]
+    others = {f"contender-{number}": runs for number in range(5)}
+    measured = row_of("beside-bulk/websocket+tls-forward", {"nodepass": runs, **others})
+    measured.add("nodepass", Sample({"rate": 200000, "time": 4}, ("one failed " * 40,)))
+    found = lines(measured, measured)
+    assert max(map(len, found)) <= WIDTH
+    heads = [line.split() for line in found if line.startswith("row")]
+    assert len(heads) > 1
+    assert all(head[:2] == ["row", "figure"] for head in heads)
+    assert [name for head in heads for name in head[2:]] == ["nodepass", *others]
+    assert sum("nodepass: one failed" in line for line in found) == 2
+
+
+def test_what_has_no_direction_and_what_is_nothing_has_no_ratio() -> None:
+    measured = RowResult("load/tcp", ("nodepass", "v1"), (NEITHER, TIME, HIDDEN))
+    measured.add("nodepass", Sample({"offered": 2, "time": 3, "users": 9}))
+    measured.add("v1", Sample({"offered": 4, "time": 0, "users": 9}))
+    found = lines(measured)
+    assert [line.split() for line in found[3:5]] == [
+        ["load/tcp", "offered,", "1/s", "2.00", "4.00"],
+        ["time,", "ms", "3.00", "0", "behind"],
+    ]
+    assert "users" not in "".join(found)
+
+
+def test_the_same_note_of_many_is_printed_once() -> None:
+    measured = row(nodepass=[(1, 1)], v1=[(1, 1)])
+    for name in ("nodepass", "v1"):
+        measured.notes[name] = ["9 users, not 10"]
+    assert lines(measured)[5] == "    nodepass, v1: 9 users, not 10"
 
 
 def test_rows_of_others_have_a_table_of_their_own() -> None:
