@@ -7,7 +7,10 @@ import select
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from queue import Queue
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -27,6 +30,9 @@ from tests.harness import (
     turned_away,
     udp_socket,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MBIT = 125_000
 SIZE = 8 * MBIT // 2
@@ -216,6 +222,52 @@ def test_read_ends_what_the_target_never_reads(np: Runner) -> None:
     tunnel = np.forwarder("read=400ms")
     with Silent(tunnel.target), connect(tunnel.users) as user, pytest.raises(ConnectionError):
         user.sendall(bytes(1 << 28))
+
+
+USERS, EACH, AT_ONCE = 10, 1 << 16, 1 << 14
+"""Each waits for its turn for longer than `read` allows: at rate=1, one piece for each takes over a second."""
+
+
+@pytest.fixture(params=["uvloop", "asyncio"])
+def on_loop(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """The environment of a process that runs on this loop."""
+    if request.param == "uvloop":
+        pytest.importorskip("uvloop")
+        return {}
+    (tmp_path / "uvloop.py").write_text("raise ImportError")
+    return {"PYTHONPATH": str(tmp_path)}
+
+
+@pytest.mark.parametrize("end", ["ingress", "egress", "single"])
+def test_read_ends_nobody_whom_the_rate_holds(np: Runner, end: str, on_loop: dict[str, str]) -> None:
+    tunnel = np.at(end, "rate=1&read=400ms", env={"NP_TCP_DATA_BUF_SIZE": str(AT_ONCE), **on_loop}, forked=False)
+    data = os.urandom(EACH)
+    with (
+        Recorder(tunnel.target, answer=data, eager=True),
+        ExitStack() as stack,
+        ThreadPoolExecutor(USERS) as readers,
+    ):
+        users = [stack.enter_context(connect(tunnel.users)) for _ in range(USERS)]
+        for user in users:
+            user.sendall(b"what there is")
+            user.shutdown(socket.SHUT_WR)
+        assert list(readers.map(read_all, users)) == [data] * USERS
+
+
+@pytest.mark.every_transport
+@pytest.mark.parametrize("end", ["ingress", "single"])
+def test_read_ends_nobody_who_takes_it_slowly(np: Runner, end: str) -> None:
+    """What the system keeps for a user makes room in leaps, between which nothing passes for longer than `read`."""
+    tunnel = np.at(end, "read=300ms")
+    data = os.urandom(1 << 22)
+    with Recorder(tunnel.target, answer=data, eager=True), connect(tunnel.users) as user:
+        user.sendall(b"what there is")
+        nothing = threading.Event()
+        got = bytearray()
+        while part := user.recv(1 << 15):
+            got += part
+            nothing.wait(0.02)
+        assert got == data
 
 
 @pytest.mark.every_transport

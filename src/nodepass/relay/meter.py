@@ -75,15 +75,32 @@ class RateGate:
             self._timer = self._loop.call_later(max(self._bucket.delay(now), BURST_TIME / 10), self._release)
 
 
+def _nothing() -> None:
+    """What is on the way where nobody asks."""
+
+
 class IdleTimer:
-    """Calls `expired` once nothing has called `touch` for `limit` seconds."""
+    """Calls `expired` once nothing has happened for `limit` seconds.
 
-    __slots__ = ("_expired", "_handle", "_limit", "_loop", "last")
+    What happens is a `touch`; that somebody is held, from `hold` to `release`; and that what is on the way is taken, be it
+    slowly. For the last there is no call: the timer looks when it goes off. So that may be noticed, and the end come, up to
+    `limit` late.
 
-    def __init__(self, limit: float, expired: Callable[[], None]) -> None:
+    Args:
+        limit: seconds.
+        expired: called once.
+        on_the_way: gives what has been passed on and not been taken yet, as anything that is equal as long as nothing is.
+    """
+
+    __slots__ = ("_expired", "_handle", "_held", "_limit", "_loop", "_on_the_way", "_seen", "last")
+
+    def __init__(self, limit: float, expired: Callable[[], None], on_the_way: Callable[[], object] = _nothing) -> None:
         self._loop = asyncio.get_running_loop()
         self._limit = limit
         self._expired = expired
+        self._on_the_way = on_the_way
+        self._seen = on_the_way()
+        self._held = 0
         self.last = self._loop.time()
         self._handle = self._loop.call_later(limit, self._check)
 
@@ -91,12 +108,25 @@ class IdleTimer:
         """Something happened."""
         self.last = self._loop.time()
 
+    def hold(self) -> None:
+        """A rate holds one who would go on."""
+        self._held += 1
+
+    def release(self) -> None:
+        """It does not any more."""
+        self._held -= 1
+        self.touch()
+
     def cancel(self) -> None:
         """Watch no more."""
         self._handle.cancel()
 
     def _check(self) -> None:
         # Moving the timer at every chunk would cost more than looking, now and then, whether it was early.
+        seen = self._on_the_way()
+        if self._held or seen != self._seen:
+            self._seen = seen
+            self.touch()
         left = self.last + self._limit - self._loop.time()
         if left <= 0:
             self._expired()

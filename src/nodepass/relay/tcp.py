@@ -9,6 +9,8 @@ What always holds:
 - The relay ends once, when both links are gone; `ended` is called then, and nothing is left that refers to it.
 - A link that broke breaks the other, behind what had come through it, so that both users see it. A link that ended in
   order does not. Whoever is idle for too long has not ended: a transfer that stood still would look as if it were whole.
+- Idle is who says nothing, or takes nothing of what there is for him. Whom this end's own rate holds is not, nor is one who
+  takes it slowly.
 - Without a rate or an idle time, a chunk costs one addition and one write.
 """
 
@@ -89,11 +91,15 @@ class LimitedFlow(Flow):
             self._timer.touch()
         if self._gate is not None and not self._gate.spend(len(data), self):
             self._held_by_rate = True
+            if self._timer is not None:
+                self._timer.hold()
             self.source.pause_reading()
 
     def released(self) -> None:
-        """The rate allows more."""
+        """The rate allows more; this may come behind the end."""
         self._held_by_rate = False
+        if self._timer is not None:
+            self._timer.release()
         self._read_on()
 
     def end(self) -> None:
@@ -169,7 +175,7 @@ class TcpRelay:
         self._ended = ended
         self._error: Exception | None = None
         self._open = 2
-        self._timer = IdleTimer(meter.idle, self._idle) if meter.idle else None
+        self._timer = IdleTimer(meter.idle, self._idle, self._on_the_way) if meter.idle else None
         self._from_near: Flow
         self._from_far: Flow
         if self._timer is None and meter.rate_rx is None:
@@ -223,6 +229,10 @@ class TcpRelay:
         """Break both sides, at once."""
         self.near.abort()
         self.far.abort()
+
+    def _on_the_way(self) -> object:
+        """See `IdleTimer`."""
+        return self.near.on_the_way, self.far.on_the_way
 
     def _idle(self) -> None:
         """Nothing has passed for too long: break both sides, behind what they were given."""

@@ -48,10 +48,12 @@ class _Way:
         if self._other.send(datagram) or self._counts_dropped:
             self._counter.total += len(datagram)
         if self._gate is not None and not self._gate.spend(len(datagram), self):
+            self._timer.hold()
             self._end.pause()
 
     def released(self) -> None:
         """The rate allows more."""
+        self._timer.release()
         self._end.resume()
 
     def end_lost(self, error: Exception | None) -> None:

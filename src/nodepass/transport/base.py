@@ -125,6 +125,11 @@ class Link(ABC):
         """Bytes given to `write` that have not been handed to the network."""
 
     @property
+    def on_the_way(self) -> object:
+        """What the other side has not taken, as far as can be told here: equal as long as it takes none of it."""
+        return self.unsent
+
+    @property
     @abstractmethod
     def fingerprint(self) -> str | None:
         """SHA-256 of the server's certificate on this link (spec: wire.md, verify); None without TLS."""

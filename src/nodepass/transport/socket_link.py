@@ -92,6 +92,11 @@ class SocketLink(QueuedLink):
             return False
         return False
 
+    @property
+    def on_the_way(self) -> object:
+        sock = self._sock
+        return None if sock is None else (self._queue.size, unacknowledged(sock))
+
     def pause_reading(self) -> None:
         if self._reading:
             self._reading = False
@@ -245,8 +250,7 @@ class SocketLink(QueuedLink):
             self._lose(None)
 
     def _left(self) -> object:
-        sock = self._sock
-        return None if sock is None else (self._queue.size, unacknowledged(sock), unread(sock))
+        return None if self._sock is None else (self.on_the_way, unread(self._sock))
 
     def _abort_when_received(self) -> None:
         # A reset makes the kernel forget what has not arrived.

@@ -44,6 +44,10 @@ class Http2Link(OrderedStream):
         self._connection.vouch()
 
     @property
+    def on_the_way(self) -> object:
+        return self._queue.size, self._sender.in_front_of(self)
+
+    @property
     def fingerprint(self) -> str | None:
         return self._connection.lower.fingerprint
 

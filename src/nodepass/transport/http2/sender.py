@@ -123,6 +123,10 @@ class Sender:
         self.flush_soon()
         return True
 
+    def in_front_of(self, link: Http2Link) -> object:
+        """What a stream waits for that waits in line: it changes when the lower link moves on. None for any other."""
+        return self._lower.on_the_way if link in self._waiting else None
+
     def forget(self, link: Http2Link) -> None:
         """A stream waits for nothing any more."""
         self._waiting.pop(link, None)

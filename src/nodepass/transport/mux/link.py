@@ -65,6 +65,10 @@ class MuxLink(OrderedStream):
         """Whether its connection was given up because nothing was heard on it."""
         return self._connection.fell_silent
 
+    @property
+    def on_the_way(self) -> object:
+        return self._queue.size, self._sender.in_front_of(self)
+
     def vouch(self) -> None:
         """See `Link`: what carries it has been vouched for."""
 

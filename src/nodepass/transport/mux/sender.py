@@ -118,6 +118,10 @@ class Sender:
             if not self.held and not self._pumping:
                 self._pump()
 
+    def in_front_of(self, link: MuxLink) -> object:
+        """What a stream waits for that waits in line: it changes when the lower link moves on. None for any other."""
+        return self._lower.on_the_way if link in self._waiting else None
+
     def forget(self, link: MuxLink) -> None:
         """A stream waits for nothing any more."""
         self._waiting.pop(link, None)

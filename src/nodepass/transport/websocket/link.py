@@ -31,6 +31,10 @@ class WebSocketLink(MessageLink):
 
     __slots__ = ()
 
+    @property
+    def on_the_way(self) -> object:
+        return self._lower.on_the_way
+
     def write_eof(self) -> None:
         if self._lost or self._write_ended or self._ending is not None:
             return
