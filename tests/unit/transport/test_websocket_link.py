@@ -360,6 +360,24 @@ def test_a_peer_that_breaks_the_rules_is_told_why_and_broken_off(run: Run, caplo
     assert "broken off: a text message" in caplog.messages[0]
 
 
+def test_a_close_that_tells_of_an_error_is_no_end(run: Run) -> None:
+    """Whoever is told of an end first passes it on as one, and what is cut short looks whole."""
+
+    async def main() -> None:
+        peer, far = await joined()
+        notes = attached(far)
+        peer.send(Opcode.BINARY, b"a part")
+        peer.send(Opcode.CLOSE, Close(CloseCode.PROTOCOL_ERROR, "invalid opcode").serialize())
+        await notes.until(lambda: "lost" in notes.events)
+        assert notes.data == b"a part"
+        assert notes.events == ["lost"]
+        assert notes.error is not None
+        peer.lower.abort()
+        far.abort()
+
+    run(main())
+
+
 def test_what_came_before_a_broken_rule_can_be_read_for_a_while(run: Run) -> None:
     async def main() -> None:
         peer, far = await joined()

@@ -92,7 +92,8 @@ class WebSocketLink(MessageLink):
     # The end.
 
     def _tell_end(self) -> None:
-        if self._codec.ended and not self._read_ended:
+        # An end that was found together with an error, as in a Close that tells of one, is none.
+        if self._codec.ended and not self._read_ended and self._codec.error is None:
             if not self._reading:
                 return
             self._read_ended = True
