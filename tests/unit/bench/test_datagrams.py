@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from bench.targets import Targets
 from tests.unit.bench.test_runner import Fake
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 SIZE = 200
@@ -101,6 +102,62 @@ def test_only_v1_may_cut_and_join_them() -> None:
     others = (NodePass("nodepass", ("nodepass",)), Reference(), Frp("", ""), Rathole(""))
     assert V1("/program").joins_datagrams
     assert not any(one.joins_datagrams for one in others)
+
+
+class Cutting:
+    """Answers each datagram in two.
+
+    Args:
+        change: what is made of the second.
+    """
+
+    def __init__(self, change: Callable[[bytes], bytes]) -> None:
+        self._change = change
+        self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._sock.bind((HOST, 0))
+        self.port: int = self._sock.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def close(self) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as user:
+            user.sendto(b"", (HOST, self.port))
+        self._thread.join()
+        self._sock.close()
+
+    def _serve(self) -> None:
+        while True:
+            data, user = self._sock.recvfrom(1 << 16)
+            if not data:
+                return
+            self._sock.sendto(data[:50], user)
+            self._sock.sendto(self._change(data[50:]), user)
+
+
+class Joining(Fake):
+    """As v1."""
+
+    joins_datagrams = True
+
+
+@pytest.mark.parametrize(
+    ("contender", "change", "is_right"),
+    [
+        (Joining("v1"), lambda data: data, True),
+        (Joining("v1"), lambda data: data[::-1], False),
+        (Fake("other"), lambda data: data, False),
+    ],
+)
+def test_the_proof_takes_pieces_of_v1_only(
+    contender: Fake, change: Callable[[bytes], bytes], is_right: bool, targets: Targets, tmp_path: Path
+) -> None:
+    with closing(Cutting(change)) as cutting:
+        stage = Stage(contender, Setup(single=True, udp=True), Ports(cutting.port, 2, 3), targets, tmp_path, 1)
+        if is_right:
+            Datagrams(SIZE).verify(stage)
+        else:
+            with pytest.raises(BenchError, match="came back changed"):
+                Datagrams(SIZE).verify(stage)
 
 
 def test_duplicates_and_reordering_change_nothing() -> None:
