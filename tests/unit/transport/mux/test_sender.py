@@ -293,6 +293,24 @@ def test_a_stream_that_is_over_waits_for_nothing(run: Run) -> None:
     run(main())
 
 
+def test_who_waits_in_line_sees_the_link_move_and_nobody_else_does(run: Run) -> None:
+    """What is idle depends on it: a user for whom there is nothing does not become busy by what others do."""
+
+    async def main() -> None:
+        end = End(dialled=True)
+        bulk, idle = opened(end), opened(end)
+        end.lower.stuck = True
+        bulk.link.write(bytes(20 * TURN))
+        before = [stream.link.on_the_way for stream in (bulk, idle)]
+        assert before == [stream.link.on_the_way for stream in (bulk, idle)]
+        end.connection.sender.say(ping(1))
+        end.connection.sender.flush()
+        assert bulk.link.on_the_way != before[0]
+        assert idle.link.on_the_way == before[1]
+
+    run(main())
+
+
 # Memory.
 
 
