@@ -7,6 +7,8 @@ What always holds:
 
 - A stream sends what its window has room for, while the lower link takes more. Where that has had enough, streams wait in
   line, and each sends at most `TURN` bytes when it is its turn: a busy one does not keep the others waiting.
+- What the system does not take of a frame stands in front of all others in the lower link. So a frame has at most `TURN`
+  bytes, too, unless the lower link had room again `SOON` when it last had enough: a longer one keeps nobody waiting then.
 - Frames of one stream go out in the order in which they were given.
 - What is said about streams, which does not wait, is bounded: a peer that asks and does not read is cut off.
 """
@@ -33,6 +35,12 @@ BATCH: Final = 64 * 1024
 TURN: Final = 64 * 1024
 """Bytes that a stream sends before it is the next one's turn."""
 
+LARGEST: Final = 8 * TURN
+"""Bytes of a frame on a fast way: most that are read at once, so that a chunk goes on in one write."""
+
+SOON: Final = 0.005
+"""Seconds in which a way is fast if the lower link has room again. The system has sent some 128 KB then."""
+
 MOST_UNSENT: Final = 1024 * 1024
 """Bytes that are said while the lower link has enough. Streams stop then: these are answers to a peer that reads none."""
 
@@ -57,6 +65,9 @@ class Sender:
         self._waiting: dict[MuxLink, None] = {}
         self._pumping = False
         self._turn = 0
+        self._most = TURN
+        """Bytes of a frame at most, for now."""
+        self._held_since = 0.0
         self._stopped = False
         self.held = False
         """Whether the lower link has more to send than it should hold, so that streams wait."""
@@ -87,15 +98,27 @@ class Sender:
         if count <= 0:
             return 0
         self._turn -= count
-        link.credit -= count
-        header = data_header(link.stream_id, count, link.take_flags())
         if count <= SMALL:
-            self.say(header + bytes(data[:count]))
+            link.credit -= count
+            self.say(data_header(link.stream_id, count, link.take_flags()) + bytes(data[:count]))
         else:
-            self.flush()
-            self._lower.write_both(header, memoryview(data)[:count])
+            count = self._send(link, memoryview(data)[:count])
         # Where that was the end of the connection, the link has been told, and keeps nothing.
         return size if self._stopped else count
+
+    def _send(self, link: MuxLink, data: memoryview) -> int:
+        """Send frames of `data`, at once, until the lower link has enough; how many bytes went."""
+        self.flush()
+        lower, sent, size = self._lower, 0, len(data)
+        while sent < size and not self.held and not self._stopped:
+            piece = data[sent : sent + self._most]
+            count = len(piece)
+            sent += count
+            link.credit -= count
+            lower.write_both(data_header(link.stream_id, count, link.take_flags()), piece)
+        if sent < size:
+            self._waiting[link] = None
+        return sent
 
     def say(self, frame: bytes) -> None:
         """Send a small frame when this turn of the loop is over."""
@@ -148,10 +171,12 @@ class Sender:
     def hold(self) -> None:
         """It has more to send than it should hold."""
         self.held = True
+        self._held_since = self._loop.time()
 
     def go_on(self) -> None:
         """It has room again."""
         self.held = False
+        self._most = LARGEST if self._loop.time() - self._held_since < SOON else TURN
         self._unread = 0
         self._pump()
 

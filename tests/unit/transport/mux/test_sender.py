@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nodepass.protocol.yamux import ACK, DATA, FIN, INITIAL_WINDOW, PING, SYN, ping, window_update
+from nodepass.protocol.yamux import ACK, DATA, FIN, HEADER_SIZE, INITIAL_WINDOW, PING, SYN, ping, window_update
 from nodepass.transport.base import HIGH_WATER
-from nodepass.transport.mux.sender import BATCH, MOST_UNSENT, SMALL, TURN
+from nodepass.transport.mux import sender
+from nodepass.transport.mux.sender import BATCH, LARGEST, MOST_UNSENT, SMALL, TURN
 from tests.unit.transport.mux.ends import End, Frame, data, reset_of, turn
 
 if TYPE_CHECKING:
@@ -175,12 +176,60 @@ def test_a_busy_stream_does_not_keep_the_others_waiting(run: Run) -> None:
     run(main())
 
 
+def test_where_the_way_is_slow_one_turn_is_all_that_stands_in_front(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much is written at once, and whether or not anybody waited before."""
+    monkeypatch.setattr(sender, "SOON", 0)
+
+    async def main() -> None:
+        end = End(dialled=True)
+        bulk, small = opened(end), opened(end)
+        end.lower.stuck = True
+        chunks = 0
+        while chunks < 3:
+            if bulk.events[-1:] != ["pause"]:
+                bulk.link.write(bytes(10 * TURN))
+                chunks += 1
+            else:
+                end.lower.release()
+            assert end.lower.unsent <= TURN + HEADER_SIZE
+        # From here on another one waits for what is there, and for one turn more.
+        small.link.write(b"small")
+        end.lower.frames()
+        end.lower.release()
+        end.lower.release()
+        assert [frame.length for frame in await end.sent()][:2] == [TURN, len(b"small")]
+
+    run(main())
+
+
+def test_where_the_way_is_fast_a_chunk_goes_on_in_one_write(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender, "SOON", 3600)
+
+    async def main() -> None:
+        end = End(dialled=True)
+        bulk = opened(end)
+        end.lower.stuck = True
+        # Nothing is known of the way yet.
+        bulk.link.write(bytes(TURN))
+        end.lower.release()
+        assert bulk.events == ["pause", "resume"]
+        bulk.link.write(bytes(LARGEST))
+        assert end.lower.writes[-2:] == [TURN + HEADER_SIZE, LARGEST + HEADER_SIZE]
+        # It is slow now.
+        monkeypatch.setattr(sender, "SOON", 0)
+        end.lower.release()
+        bulk.link.write(bytes(LARGEST))
+        assert end.lower.writes[-1] == TURN + HEADER_SIZE
+
+    run(main())
+
+
 def test_busy_streams_take_turns(run: Run) -> None:
     async def main() -> None:
         end = End(dialled=True)
         streams = [opened(end) for _ in range(4)]
         end.lower.stuck = True
-        streams[0].link.write(bytes(2 * HIGH_WATER))
+        streams[0].link.write(bytes(TURN))
         end.lower.frames()
         payloads = {}
         for number, stream in zip((1, 3, 5, 7), streams, strict=True):
@@ -240,6 +289,24 @@ def test_a_stream_that_is_over_waits_for_nothing(run: Run) -> None:
         frames = await end.sent()
         assert sent_on(frames, 1) == b""
         assert sent_on(frames, 3) == b"goes on"
+
+    run(main())
+
+
+def test_who_waits_in_line_sees_the_link_move_and_nobody_else_does(run: Run) -> None:
+    """What is idle depends on it: a user for whom there is nothing does not become busy by what others do."""
+
+    async def main() -> None:
+        end = End(dialled=True)
+        bulk, idle = opened(end), opened(end)
+        end.lower.stuck = True
+        bulk.link.write(bytes(20 * TURN))
+        before = [stream.link.on_the_way for stream in (bulk, idle)]
+        assert before == [stream.link.on_the_way for stream in (bulk, idle)]
+        end.connection.sender.say(ping(1))
+        end.connection.sender.flush()
+        assert bulk.link.on_the_way != before[0]
+        assert idle.link.on_the_way == before[1]
 
     run(main())
 
