@@ -108,8 +108,14 @@ class SocketLink(QueuedLink):
             self._loop.add_reader(self._fd, self._on_readable)
 
     def read_now(self) -> None:
-        if self._reading:
+        if not self._reading:
+            return
+        # Into memory of its own: whoever asks may be in the middle of what another link has read into the shared one.
+        shared, self._buffer = self._buffer, memoryview(bytearray(RECORD_SIZE))
+        try:
             self._on_readable()
+        finally:
+            self._buffer = shared
 
     def close(self) -> None:
         if self._ending is not None or self._sock is None:

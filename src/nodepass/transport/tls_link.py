@@ -139,6 +139,13 @@ class TlsLink(SocketLink):
         if self._reading and self._wake is None and (self._incoming.pending or self._stash or self._peer_notified):
             self._wake = self._loop.call_soon(self._woken)
 
+    def read_now(self) -> None:
+        shared, self._plain = self._plain, memoryview(bytearray(RECORD_SIZE))
+        try:
+            super().read_now()
+        finally:
+            self._plain = shared
+
     def _woken(self) -> None:
         self._wake = None
         if self._reading:

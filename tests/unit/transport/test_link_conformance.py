@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from nodepass.transport.base import Link
     from tests.unit.transport.links import Pair
 
     Run = Callable[[Coroutine[object, object, None]], None]
@@ -39,6 +40,47 @@ def test_bytes_arrive_in_order_both_ways(run: Run, pair: Pair) -> None:
         await near_notes.until(lambda: len(near_notes.data) == len(BULK))
         assert far_notes.data == BULK
         assert near_notes.data == BULK[::-1]
+        near.abort()
+        far.abort()
+
+    run(main())
+
+
+class AsksAnother(Notes):
+    """A receiver that has another link look at what has come for it, while it holds what has come for its own."""
+
+    nested = False
+
+    def __init__(self, link: Link, other: Link) -> None:
+        super().__init__(link)
+        self._other = other
+        self.kept = True
+
+    def data_received(self, data: memoryview) -> None:
+        before = bytes(data)
+        super().data_received(data)
+        if not self.nested:
+            AsksAnother.nested = True
+            self._other.read_now()
+            AsksAnother.nested = False
+        self.kept = self.kept and data == before
+
+
+def test_what_a_receiver_holds_stays_when_another_link_is_asked(run: Run, pair: Pair) -> None:
+    """Links read into shared memory. What one user sends must not come out at another."""
+
+    async def main() -> None:
+        near, far = await pair()
+        near_notes, far_notes = AsksAnother(near, far), AsksAnother(far, near)
+        near.write(BULK)
+        far.write(BULK[::-1])
+        near.attach(near_notes)
+        far.attach(far_notes)
+        await far_notes.until(lambda: len(far_notes.data) == len(BULK))
+        await near_notes.until(lambda: len(near_notes.data) == len(BULK))
+        assert near_notes.kept
+        assert far_notes.kept
+        assert (near_notes.data, far_notes.data) == (BULK[::-1], BULK)
         near.abort()
         far.abort()
 
