@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from nodepass.config import MasterConfig, Mode, RunMode, ServerConfig, Tunables, parse_url, to_url
 from nodepass.console import make_logger
 from nodepass.errors import ConfigError, NodePassError
+from nodepass.net.descriptors import raise_limit
 from nodepass.net.life import Staged, stage_of
 from nodepass.notify import Notifier
 from nodepass.protocol.tunnel_key import pre_shared_key
@@ -101,6 +102,7 @@ async def _announce(runnable: Runnable, notifier: Notifier) -> None:
 
 def run(main_task: Coroutine[Any, Any, int]) -> int:
     """Run a coroutine on uvloop where it is installed, else on asyncio."""
+    raise_limit()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(main_task)
 

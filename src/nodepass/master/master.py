@@ -152,7 +152,7 @@ class Master(Life):
         recent = Recent(instances.events, self._tunables.report_interval)
         front = Front(api, Backend(self.config, parts, recent)) if self.config.dashboard else None
         web = WebServer(front or api, self._certificate, grace, self._log, websockets=front is not None)
-        besides = [self._tasks.start(machine.keep_sampling(), "sampling")]
+        besides = [self._tasks.start(machine.keep_sampling(self._log), "sampling")]
         if front is not None:
             besides.append(self._tasks.start(recent.keep(), "recent figures"))
         serving = asyncio.ensure_future(web.serve(sockets))

@@ -9,9 +9,14 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import psutil
+
+from nodepass.log import WARN
+
+if TYPE_CHECKING:
+    from nodepass.log import Log
 
 SAMPLE_INTERVAL = 2.0
 """Seconds between samples; the CPU's percent is the mean over them."""
@@ -68,13 +73,21 @@ class System:
         """Seconds since the machine started."""
         return max(round(time.monotonic() - self._booted), 0)
 
-    async def keep_sampling(self) -> None:
-        """Take samples, for ever."""
+    async def keep_sampling(self, log: Log) -> None:
+        """Take samples, for ever.
+
+        Args:
+            log: where it is told that there are none to be had for a while.
+        """
         while True:
             await asyncio.sleep(SAMPLE_INTERVAL)
             # Here, because psutil measures since the same thread last asked; it is cheap.
-            cpu = _cpu_percent()
-            self.sample = await asyncio.to_thread(take_sample, cpu)
+            try:
+                cpu = _cpu_percent()
+                self.sample = await asyncio.to_thread(take_sample, cpu)
+            except OSError as error:
+                # No descriptors just now, or no memory: the last figures stand.
+                log.seldom("sampling", WARN, "Cannot read the machine's figures for now: %s", error.strerror or error)
 
 
 def take_sample(cpu: int) -> Sample:

@@ -4,7 +4,8 @@ uvicorn's signal handlers are left out: the process has its own, and an applicat
 certificate that has been renewed serves from the next handshake on.
 
 What a stranger can hold is bounded: the head of a request is only so long, and comes within a time; nobody keeps a
-connection by saying nothing.
+connection by saying nothing; and of connections that wait for a request there are only so many, the most of which one
+source has to give way.
 """
 
 from __future__ import annotations
@@ -12,10 +13,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from nodepass.log import WARN
+from nodepass.net.descriptors import for_strangers
+from nodepass.policy.newcomers import Newcomers
 
 if TYPE_CHECKING:
     import socket
@@ -43,11 +49,23 @@ LONGEST_HEAD: Final = 1 << 16
 LONGEST_MESSAGE: Final = 1 << 20
 """Bytes of a message on a WebSocket."""
 
+MOST_WAITING: Final = 1024
+"""Connections at a time that wait for a request, where the process may have descriptors enough."""
+
 UVICORN_LOGGER: Final = "uvicorn.error"
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """A connection that is broken off when a request's head is too long or too slow: uvicorn sets it no bounds."""
+    """A connection that is broken off when a request's head is too long or too slow: uvicorn sets it no bounds.
+
+    Args:
+        waiting: the connections that wait for a request; it is one of them while it does.
+        given: what uvicorn gives each connection.
+    """
+
+    def __init__(self, waiting: Newcomers[GuardedProtocol], **given: Any) -> None:
+        super().__init__(**given)
+        self._waiting = waiting
 
     _deadline: asyncio.TimerHandle | None = None
     """There while a head is awaited."""
@@ -57,6 +75,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
         self._await_head()
+        self._enter()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -67,6 +86,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._await_no_more()
+        self._leave()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
@@ -78,7 +98,26 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head of a request has come."""
         self._await_no_more()
+        self._leave()
         super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """A request has been answered."""
+        super().on_response_complete()
+        if self.cycle.response_complete and not self.transport.is_closing():
+            self._enter()
+
+    @property
+    def source(self) -> str:
+        """The address it comes from."""
+        return self.client[0] if self.client else ""
+
+    def _enter(self) -> None:
+        self._leave()
+        self._waiting.enter(self.source, self)
+
+    def _leave(self) -> None:
+        self._waiting.leave(self.source, self)
 
     def _await_head(self) -> None:
         self._head_size = 0
@@ -112,7 +151,7 @@ class WebServer(uvicorn.Server):
     ) -> None:
         config = uvicorn.Config(
             app,
-            http=GuardedProtocol,
+            http=cast("type[asyncio.Protocol]", partial(GuardedProtocol, _crowd(log))),
             lifespan="off",
             ws=cast("type[asyncio.Protocol]", _websocket) if websockets else "none",
             ws_max_size=LONGEST_MESSAGE,
@@ -147,6 +186,14 @@ class WebServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave signals alone."""
         yield
+
+
+def _crowd(log: Log) -> Newcomers[GuardedProtocol]:
+    def push_out(connection: GuardedProtocol) -> None:
+        log.seldom("crowd", WARN, "Too many connections without a request: dropped one of %s", connection.source)
+        connection.transport.abort()
+
+    return Newcomers(for_strangers(MOST_WAITING), push_out)
 
 
 def _websocket(*args: Any, **kwargs: Any) -> asyncio.Protocol:

@@ -18,6 +18,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
 from nodepass.log import WARN
+from nodepass.net.descriptors import for_strangers
 from nodepass.net.listen import TcpListener
 from nodepass.net.peek import Peek
 from nodepass.policy.newcomers import Newcomers
@@ -43,7 +44,7 @@ TLS_HANDSHAKE_RECORD = b"\x16"
 """First byte of a TLS connection (RFC 8446, 5.1)."""
 
 MOST_NEWCOMERS = 1024
-"""Connections at a time that have not shown what they are, or whose."""
+"""Connections at a time that have not shown what they are, or whose, where the process may have descriptors enough."""
 
 
 class Newcomer(Protocol):
@@ -56,14 +57,19 @@ class Newcomer(Protocol):
         """Close it: others have come, or nobody takes it any more."""
 
 
-def newcomers_of(log: Log, most: int = MOST_NEWCOMERS) -> Newcomers[Newcomer]:
-    """Make the crowd of one server, empty. Who has to leave it for another is dropped."""
+def newcomers_of(log: Log, most: int | None = None) -> Newcomers[Newcomer]:
+    """Make the crowd of one server, empty. Who has to leave it for another is dropped.
+
+    Args:
+        log: where it is told.
+        most: how many there may be; None for what the process has room for.
+    """
 
     def push_out(newcomer: Newcomer) -> None:
         log.seldom("crowd", WARN, "Too many connections that prove nothing: dropped %s", newcomer.remote)
         newcomer.drop()
 
-    return Newcomers(most, push_out)
+    return Newcomers(for_strangers(MOST_NEWCOMERS) if most is None else most, push_out)
 
 
 class TunnelPort:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -104,6 +104,32 @@ async def test_it_outlives_requests_that_are_served(monkeypatch: pytest.MonkeyPa
         writer.write(b"x")
         assert (await reader.read()).endswith(b"1")
         writer.close()
+
+
+async def test_who_keeps_many_connections_loses_its_own(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(web, "MOST_WAITING", 4)
+    request = GET + b"\r\n"
+    async with serving() as port, asyncio.timeout(15):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.2", 0))
+        writer.write(request)
+        first = await reader.readuntil(b"\r\n\r\n0")
+        others = [await asyncio.open_connection("127.0.0.1", port) for _ in range(10)]
+        # Half of them have been answered before they wait.
+        for number, (_, to_other) in enumerate(others):
+            to_other.write(request if number % 2 else GET)
+        for other, to_other in others[:7]:
+            with suppress(ConnectionError):
+                await other.read()
+            to_other.close()
+        for _ in range(2):
+            writer.write(request)
+            assert await reader.readuntil(b"\r\n\r\n0") == first
+        assert not others[-1][0].at_eof()
+        for _, to_other in [(reader, writer), *others[7:]]:
+            to_other.close()
+    assert "Too many connections without a request: dropped one of 127.0.0.1" in caplog.messages
 
 
 async def test_garbage_is_told_in_the_masters_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
 import socket
 import sys
 from dataclasses import replace
@@ -14,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from nodepass import __version__
 from nodepass.config import parse_endpoint
 from nodepass.errors import DialError
-from nodepass.log import NONE, Log
+from nodepass.log import INFO, NONE, Log
 from nodepass.master import system, tcping
 from nodepass.master.api.schema import InfoAnswer
 from nodepass.master.model import Figures, Status
@@ -77,23 +79,30 @@ def test_partitions_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert counted == ["sda", "cciss/c0d0"]
 
 
-async def test_samples_are_taken_beside_the_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_samples_are_taken_beside_the_requests_whatever_fails(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     taken = asyncio.Event()
     loop = asyncio.get_running_loop()
     machine = system.System()
 
+    troubles = [OSError(errno.EMFILE, "Too many open files")] * 2
+
     def sample(cpu: int) -> system.Sample:
+        if troubles:
+            raise troubles.pop()
         loop.call_soon_threadsafe(taken.set)
         return system.Sample(cpu=cpu, mem_total=7)
 
     monkeypatch.setattr(system, "SAMPLE_INTERVAL", 0)
     monkeypatch.setattr(system, "take_sample", sample)
-    sampling = asyncio.ensure_future(machine.keep_sampling())
+    sampling = asyncio.ensure_future(machine.keep_sampling(Log(INFO, logging.getLogger("nodepass.test"))))
     async with asyncio.timeout(15):
         while machine.sample.mem_total != 7:
             taken.clear()
             await taken.wait()
     sampling.cancel()
+    assert caplog.messages[0] == "Cannot read the machine's figures for now: Too many open files"
 
 
 async def test_tcping(api: httpx.AsyncClient) -> None:
