@@ -147,7 +147,7 @@ class LineHandler(QueueHandler):
             return []
         self._told += dropped
         message = f"{dropped} log lines were dropped: whoever reads them is too slow"
-        return [self.format(logging.makeLogRecord({"levelno": WARN, "msg": message}))]
+        return [self.format(logging.makeLogRecord({"name": __name__, "levelno": WARN, "msg": message}))]
 
     def _write(self, data: bytes) -> None:
         """Write all of it, however long that takes; if it cannot be written, it is lost."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nodepass.config import Mode, Tunables, params, parse_url, to_url
+from nodepass.config import LogFormat, Mode, Tunables, params, parse_url, to_url
 from nodepass.config.duration import format_duration, parse_duration
 from nodepass.config.endpoint import parse_endpoint
 from nodepass.config.kinds import Path
@@ -78,8 +78,8 @@ def tunables(data: bytes) -> None:
     assert found.min_pool_interval <= found.max_pool_interval
     for variable in ALL:
         value = getattr(found, variable.name.removeprefix("NP_").lower())
-        assert value > 0
-        if value <= LONGEST_EXACT:
+        assert isinstance(value, LogFormat) or value > 0
+        if isinstance(value, LogFormat) or value <= LONGEST_EXACT:
             assert variable.kind.parse(variable.kind.format(value)) == value
 
 
