@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import selectors
-import threading
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from bench.model import BenchError
@@ -31,6 +30,9 @@ PROOF_SIZE = 8 << 20
 PROOF_SECONDS = 30.0
 
 READ_SIZE = 1 << 18
+
+PIECE_SIZE = 1 << 16
+"""Bytes that are sent before they are read back: less than what waits between two ends that do not read meanwhile."""
 
 
 def wait_for_echo(stage: Stage, seconds: float) -> float:
@@ -81,22 +83,23 @@ def prove_echo(stage: Stage) -> None:
 
 
 def prove_echo_on(sock: socket.socket, size: int) -> None:
-    """The same on this connection, with so many bytes.
+    """The same on this connection, with so many bytes: piece by piece, for a TLS socket must not be used by two threads.
 
     Raises:
         BenchError: what came back is not what was sent.
     """
     sent = os.urandom(size)
-    found = hashlib.sha256()
-    received = 0
-    sender = threading.Thread(target=_send, args=(sock, sent), daemon=True)
-    sender.start()
-    while received < size and (part := sock.recv(READ_SIZE)):
-        found.update(part)
-        received += len(part)
-    sender.join(PROOF_SECONDS)
-    if found.digest() != hashlib.sha256(sent).digest():
-        raise BenchError(f"of {size} bytes, {received} came back, and their hash is another")
+    received = bytearray()
+    while len(received) < size:
+        sock.sendall(sent[len(received) : len(received) + PIECE_SIZE])
+        wanted = min(len(received) + PIECE_SIZE, size)
+        while len(received) < wanted:
+            part = sock.recv(wanted - len(received))
+            if not part:
+                raise BenchError(f"of {size} bytes, {len(received)} came back")
+            received += part
+    if hashlib.sha256(received).digest() != hashlib.sha256(sent).digest():
+        raise BenchError(f"{size} bytes came back, and their hash is another")
 
 
 def prove_download(stage: Stage, path: str, digest: str) -> None:
@@ -130,9 +133,3 @@ def _heard(user: socket.socket) -> bytes:
         return user.recv(len(GREETING))
     except OSError:
         return b""
-
-
-def _send(sock: socket.socket, data: bytes) -> None:
-    # Where this fails, what comes back is too little.
-    with suppress(OSError):
-        sock.sendall(data)
