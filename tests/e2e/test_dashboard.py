@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import socket
 from typing import TYPE_CHECKING
 
@@ -254,6 +255,20 @@ def test_on_a_phone_in_the_dark_over_tls(browser: Browser, master: Master) -> No
     assert dashboard.errors == []
 
 
+def test_a_master_that_hangs_does_not_look_alive(dashboard: DashboardPage, master: Master) -> None:
+    master.create(forwarder_url(free_port(), free_port()), "door")
+    dashboard.sign_in()
+    main = dashboard.page.get_by_role("main")
+    expect(main).to_have_css("opacity", "1")
+    master.send_signal(signal.SIGSTOP)
+    try:
+        expect(main).to_have_css("opacity", "0.4")
+    finally:
+        master.send_signal(signal.SIGCONT)
+    expect(main).to_have_css("opacity", "1")
+    expect(dashboard.row("door")).to_contain_text("running")
+
+
 def test_by_keyboard_alone(dashboard: DashboardPage, master: Master) -> None:
     master.create(forwarder_url(free_port(), free_port()), "door")
     dashboard.sign_in()
@@ -291,6 +306,10 @@ def test_by_keyboard_alone(dashboard: DashboardPage, master: Master) -> None:
 
     dashboard.button("More about door").focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("menuitem", name="Delete")).to_be_visible()
+    # The first entry, one back to the last, and on to the first again.
+    for key, name in (("", "Restart"), ("ArrowUp", "Delete …"), ("ArrowDown", "Restart"), ("ArrowDown", "Edit")):
+        if key:
+            page.keyboard.press(key)
+        expect(page.get_by_role("menuitem", name=name, exact=True)).to_be_focused()
     page.keyboard.press("Escape")
     expect(page.get_by_role("menuitem", name="Delete")).to_have_count(0)

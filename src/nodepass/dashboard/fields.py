@@ -5,7 +5,7 @@ Nothing about a parameter is written here that its row says: a new row becomes a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -47,6 +47,10 @@ _FIELDS_OF_PARTS: Final = {"tunnel address": "address", "target": "targets"}
 """Where the form shows what is wrong with a part of the URL."""
 
 
+_RIGHT_PARTS: Final = {"address": "127.0.0.1:1", "targets": "127.0.0.1:2"}
+"""Parts that nothing is wrong with."""
+
+
 class Look(Enum):
     """How a field is filled in."""
 
@@ -61,7 +65,7 @@ class Field:
 
     Args:
         name: of the parameter.
-        help: what it means, in plain text.
+        help: what it means, in plain text; where it is typed, also what a right value is.
         look: how it is filled in.
         default: the value that leaving it out comes to, as a URL writes it.
         source: where that value comes from, to stand before it.
@@ -107,7 +111,9 @@ def _field(row: Row, mode: Mode, master: MasterConfig | None) -> Field:
     if isinstance(kind, Choice):
         choices = {kind.format(member): _choice_label(member) for member in kind.members}
         return Field(row.name, text, Look.CHOICE, default, source, choices)
-    return Field(row.name, text, Look.SWITCH if isinstance(kind, Flag) else Look.TEXT, default, source)
+    if isinstance(kind, Flag):
+        return Field(row.name, text, Look.SWITCH, default, source)
+    return Field(row.name, f"{text}: {row.expected}", Look.TEXT, default, source)
 
 
 def _choice_label(member: Enum) -> str:
@@ -155,14 +161,27 @@ class Draft:
                 row.parse(self.values[row.name])
             except ConfigError as error:
                 wrong[row.name] = _sentence(error)
-        if not wrong:
-            try:
-                read_instance_url(self.url(), master)
-            except ConfigError as error:
-                name = _FIELDS_OF_PARTS.get(error.setting, error.setting)
-                known = {row.name for row in params.rows_of(self.mode)} | set(_FIELDS_OF_PARTS.values())
-                wrong[name if name in known else ""] = _sentence(error)
-        return wrong
+        known = {row.name for row in params.rows_of(self.mode)} | _RIGHT_PARTS.keys()
+        whole = replace(self, values={name: text for name, text in self.values.items() if name not in wrong})
+        parts: dict[str, str] = {}
+        # An address that is wrong hides what is behind it, so a right one is put in its place.
+        while (refusal := _refusal(whole, master)) is not None:
+            name = _FIELDS_OF_PARTS.get(refusal.setting, refusal.setting)
+            if name not in _RIGHT_PARTS or name in parts:
+                if not wrong and not parts:
+                    wrong[name if name in known else ""] = _sentence(refusal)
+                break
+            parts[name] = _sentence(refusal)
+            setattr(whole, name, _RIGHT_PARTS[name])
+        return wrong | parts
+
+
+def _refusal(draft: Draft, master: MasterConfig) -> ConfigError | None:
+    try:
+        read_instance_url(draft.url(), master)
+    except ConfigError as error:
+        return error
+    return None
 
 
 def _given(draft: Draft) -> Iterable[Parameter[Any]]:

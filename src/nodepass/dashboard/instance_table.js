@@ -36,8 +36,8 @@ export default {
               <q-btn v-else flat round dense icon="stop" :aria-label="'Stop ' + name(row)" @click="act(row, 'stop')"><q-tooltip>Stop</q-tooltip></q-btn>
               <q-btn flat round dense icon="subject" :aria-label="'Logs of ' + name(row)" @click="act(row, 'logs')"><q-tooltip>Logs</q-tooltip></q-btn>
               <q-btn flat round dense icon="more_vert" :aria-label="'More about ' + name(row)" aria-haspopup="menu">
-                <q-menu auto-close anchor="bottom right" self="top right">
-                  <q-list role="menu" class="np-menu">
+                <q-menu auto-close anchor="bottom right" self="top right" @show="step(row, 1)" @keydown.down.prevent="step(row, 1)" @keydown.up.prevent="step(row, -1)">
+                  <q-list role="menu" class="np-menu" :data-menu="row.id">
                     <q-item v-for="item in items" :key="item.action" clickable role="menuitem" :class="item.look" @click="act(row, item.action)">
                       <q-item-section avatar><q-icon :name="item.icon" size="20px"/></q-item-section>
                       <q-item-section>{{ item.label }}</q-item-section>
@@ -70,6 +70,12 @@ export default {
   methods: {
     name(row) {
       return row.alias || row.id;
+    },
+    // Focus the next entry of a menu, or the one before.
+    step(row, by) {
+      const entries = [...document.querySelectorAll(`[data-menu="${row.id}"] [role=menuitem]`)];
+      const at = entries.indexOf(document.activeElement);
+      entries[(Math.max(at, by < 0 ? 0 : -1) + by + entries.length) % entries.length].focus();
     },
     act(row, action) {
       this.$emit("action", { id: row.id, action });

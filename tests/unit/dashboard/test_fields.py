@@ -101,10 +101,19 @@ def test_what_is_wrong_is_told_at_its_field(change: dict[str, object], field: st
     assert "s3cret" not in wrong[field]
 
 
-def test_all_wrong_parameters_are_told_at_once() -> None:
+def test_all_that_is_wrong_is_told_at_once() -> None:
     assert isinstance(MASTER, MasterConfig)
     draft = Draft(Mode.CLIENT, "k", "h:1", "a:2", {"min": "0", "dial": "somewhere", "block": "9", "rate": "5"})
     assert set(draft.problems(MASTER)) == {"min", "dial", "block"}
+    draft.address = draft.targets = ""
+    assert set(draft.problems(MASTER)) == {"min", "dial", "block", "address", "targets"}
+
+
+def test_what_is_typed_says_what_is_right() -> None:
+    assert isinstance(MASTER, MasterConfig)
+    fields = {field.name: field for group in groups_of(Mode.CLIENT, MASTER).values() for field in group}
+    assert fields["min"].help.endswith(": a whole number from 1 to 65535")
+    assert "0 or 1" not in fields["strict"].help
 
 
 @pytest.mark.parametrize(

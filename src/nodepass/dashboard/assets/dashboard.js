@@ -14,11 +14,16 @@ window.nodepass = {
   },
 };
 
+const away = (isAway) => document.body.classList.toggle("np-away", isAway);
+
 addEventListener("load", () => {
   const waiting = setInterval(() => {
     if (!window.socket) return;
     clearInterval(waiting);
     window.socket.on("connect_error", window.nodepass.comeBack);
     window.socket.on("disconnect", window.nodepass.comeBack);
+    // What is shown is of the past from here on.
+    window.socket.on("disconnect", () => away(true));
+    window.socket.on("connect", () => away(false));
   }, 100);
 });
