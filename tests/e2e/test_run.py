@@ -73,7 +73,7 @@ def test_what_has_not_changed_is_not_touched(tmp_path: Path, hold: Callable[[int
             fleet.write(
                 kept + forwarder("changed", ports[2], target.port, "rate = 100") + forwarder("new", ports[4], target.port)
             )
-            fleet.wait_for(r"read; 2 tunnels ended, 2 began, 2 were left alone")
+            fleet.wait_for(r"read; tunnels ended: 2, begun: 2, left alone: 2")
             held.check()
             assert ended(dropped.sock)
             fleet.well()
@@ -117,7 +117,7 @@ def test_a_file_with_an_error_changes_nothing(tmp_path: Path, hold: Callable[[in
                 fleet.path.rmdir()
             fleet.write(good)
             fleet.send_signal(signal.SIGHUP)
-            fleet.wait_for("0 tunnels ended, 0 began, 1 were left alone")
+            fleet.wait_for("tunnels ended: 0, begun: 0, left alone: 1")
             held.check()
             assert fleet.nodepass("status", str(fleet.path)).stderr == ""
             assert fleet.stop() == 0
@@ -174,7 +174,7 @@ def test_a_key_in_a_file_of_its_own_is_watched(tmp_path: Path) -> None:
     with Fleet(tmp_path / "t.toml", text) as fleet:
         fleet.well(4)
         key.write_text("second")
-        fleet.wait_for("read; 1 tunnels ended, 1 began, 0 were left alone")
+        fleet.wait_for("read; tunnels ended: 1, begun: 1, left alone: 0")
         fleet.well(4)
 
 
@@ -186,11 +186,11 @@ def test_a_storm_of_signals_costs_nothing(tmp_path: Path, hold: Callable[[int], 
         descriptors = fleet.descriptors()
         for _ in range(500):
             fleet.send_signal(signal.SIGHUP)
-        fleet.wait_for("0 tunnels ended, 0 began, 1 were left alone")
+        fleet.wait_for("tunnels ended: 0, begun: 0, left alone: 1")
         held.check()
         seen = len(fleet.lines)
         fleet.send_signal(signal.SIGHUP)
-        fleet.wait_for("0 tunnels ended, 0 began, 1 were left alone", since=seen)
+        fleet.wait_for("tunnels ended: 0, begun: 0, left alone: 1", since=seen)
         held.check()
         assert fleet.descriptors() <= descriptors + 2
         fleet.send_signal(signal.SIGHUP)
@@ -202,7 +202,7 @@ def test_tunables_that_change_begin_everything_anew(tmp_path: Path) -> None:
     with Fleet(tmp_path / "t.toml", text) as fleet:
         fleet.well()
         fleet.write('[tunables]\nNP_LOG_FORMAT = "json"\n' + text)
-        fleet.wait_for('"message":".*read; 2 tunnels ended, 2 began, 0 were left alone')
+        fleet.wait_for('"message":".*read; tunnels ended: 2, begun: 2, left alone: 0')
         fleet.well()
         fleet.wait_for('"tunnel":"b".*"event":"checkpoint"')
         assert fleet.stop() == 0

@@ -34,4 +34,6 @@ def test_status_tells_by_its_exit_code(tmp_path: Path) -> None:
         assert fleet.nodepass("status", "--wait", "0.2").returncode == 1
         fleet.write(f"{server}[tunnels.client]{client}")
         fleet.well(0)
+        # What it failed of is over.
+        assert fleet.status()["client"]["error"] == ""
         assert fleet.nodepass("status", str(path), "--api", "http://127.0.0.1:1/api").returncode == 2

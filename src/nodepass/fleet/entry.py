@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from nodepass.config import Mode, params, parse_url, to_url
+from nodepass.config import ClientConfig, Mode, RunMode, params, parse_url, to_url
 from nodepass.config.kinds import alternatives
 from nodepass.config.query import split_query
 from nodepass.config.split import split_url
@@ -42,7 +42,7 @@ class Processes(StrEnum):
 
 
 class Role(StrEnum):
-    """What a tunnel's table describes, where it gives no URL."""
+    """What a tunnel is; its table says so where it gives no URL."""
 
     SERVER = "server"
     CLIENT = "client"
@@ -61,6 +61,9 @@ class Role(StrEnum):
             return ("listen", "prefix")
         return ("listen" if self is Role.FORWARDER else "tunnel", "targets")
 
+
+PROCESSES: Final = "processes"
+"""The key that says where tunnels run."""
 
 STATE_FOLDER: Final = "state_dir"
 """The key of a master's folder."""
@@ -84,6 +87,12 @@ class Entry:
     config: Config
     processes: Processes
     state_folder: Path | None = None
+
+    @property
+    def role(self) -> Role:
+        """What it is called."""
+        is_forwarder = isinstance(self.config, ClientConfig) and self.config.mode is RunMode.REVERSE_OR_SINGLE_END
+        return Role.FORWARDER if is_forwarder else Role(self.config.scheme.value)
 
     @property
     def url(self) -> str:
@@ -114,34 +123,43 @@ def read_entry(
         url, mode, own = _of_url(values, defaults, secrets, table)
     else:
         url, mode, own = _of_keys(values, defaults, secrets, table)
-    allowed = (*own, *KEYS, "processes") if mode is not Mode.MASTER else (*own, STATE_FOLDER, "processes")
     if mode is not None:
-        for row in params.ALL:
-            if row.name in values and mode not in row.modes:
-                table.wrong(row.name, f"not a parameter of a {mode}")
-        check_names(values, (*allowed, *params.BY_NAME), table)
-    processes = read_processes(values, table, processes)
+        _check_keys(mode, own, values, table)
+    processes = Processes.ONE if mode is Mode.MASTER else read_processes(values, table, processes)
     folder = values.get(STATE_FOLDER)
     if folder is not None and not isinstance(folder, str):
         table.wrong(STATE_FOLDER, f"expected the path of a folder, not {type_name(folder)}")
-    is_good = not any(problem.severity is Severity.ERROR for problem in table.report.problems[before:])
-    # Where keys are missing, what could be made of the others would be refused for that.
-    if not url or not (is_good or "url" in values):
+    told = [problem for problem in table.report.problems[before:] if problem.severity is Severity.ERROR]
+    is_good = not told
+    if not url:
         return None
     try:
         config = parse_url(url)
     except ConfigError as error:
-        _tell(error, values, own, table)
+        # Where keys are missing or wrong, others may be refused for that. An address is not, unless it is what is missing.
+        place = _places(own).get(error.setting)
+        if is_good or "url" in values or (place is not None and place not in {problem.key for problem in told}):
+            _tell(error, values, own, table)
         return None
     if not is_good:
         return None
     return Entry(name, config, processes, table.folder / folder if isinstance(folder, str) else None)
 
 
+def _check_keys(mode: Mode, own: tuple[str, ...], values: Mapping[str, Any], table: Table) -> None:
+    """Refuse keys that are no such tunnel's."""
+    for row in params.ALL:
+        if row.name in values and mode not in row.modes:
+            table.wrong(row.name, f"not a parameter of a {mode}")
+    if mode is Mode.MASTER and PROCESSES in values:
+        table.wrong(PROCESSES, "expected none: its instances have processes of their own, whatever it says")
+    more = (STATE_FOLDER,) if mode is Mode.MASTER else KEYS
+    check_names(values, (*own, *more, PROCESSES, *params.BY_NAME), table)
+
+
 def _tell(error: ConfigError, values: Mapping[str, Any], own: tuple[str, ...], table: Table) -> None:
     """Tell what is wrong with the whole, by the key in the table that it is about."""
-    places = {"tunnel address": own[0], "address": own[0], "target": own[-1]}
-    key = places.get(error.setting, error.setting)
+    key = _places(own).get(error.setting, error.setting)
     if "url" in values and error.setting not in values:
         table.wrong("url", str(error))
     elif key in values:
@@ -149,6 +167,11 @@ def _tell(error: ConfigError, values: Mapping[str, Any], own: tuple[str, ...], t
     else:
         # It is of the defaults.
         table.wrong("", str(error))
+
+
+def _places(own: tuple[str, ...]) -> dict[str, str]:
+    """The keys of a table that stand for what errors about a URL call otherwise."""
+    return {"tunnel address": own[0], "address": own[0], "target": own[-1]}
 
 
 def _of_url(
@@ -268,11 +291,11 @@ def _query(texts: Mapping[str, str]) -> str:
 
 def read_processes(values: Mapping[str, Any], table: Table, default: Processes) -> Processes:
     """Read the key of that name."""
-    value = values.get("processes", default)
+    value = values.get(PROCESSES, default)
     try:
         return Processes(value)
     except ValueError:
-        table.wrong("processes", f"expected {alternatives(Processes)}")
+        table.wrong(PROCESSES, f"expected {alternatives(Processes)}")
         return default
 
 

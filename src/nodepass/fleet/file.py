@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nodepass.config import TlsMode, Tunables, params, tunables
 from nodepass.config.split import split_url
 from nodepass.errors import ConfigError
-from nodepass.fleet.entry import Processes, check_names, read_entry, read_processes, texts_of
+from nodepass.fleet.entry import PROCESSES, Processes, check_names, read_entry, read_processes, texts_of
 from nodepass.fleet.listeners import listeners_of
 from nodepass.fleet.problems import Report, Table
 from nodepass.fleet.secrets import INLINE, KEYS, Secrets, read_regular_file, warn_if_open
@@ -84,7 +84,7 @@ def read_file(path: Path, environ: Mapping[str, str], *, offline: bool = False) 
     values, mode = _read_toml(path, top)
     if values is None:
         return None, report
-    check_names(values, ("processes", *_TABLES), top)
+    check_names(values, (PROCESSES, *_TABLES), top)
     tables = {name: _table(values, name, top) for name in _TABLES}
     processes = read_processes(values, top, Processes.ONE)
     variables, settings = _read_tunables(tables["tunables"], environ, Table(report, "tunables", folder))
@@ -137,7 +137,7 @@ def _tunnels(tunnels: Mapping[str, Any], top: Table) -> Iterator[tuple[str, Tabl
         table = Table(top.report, f"tunnels.{name}" if name.isprintable() else "tunnels", top.folder)
         if not NAME.fullmatch(name):
             table.wrong("", "expected a name of letters, digits and . _ -, of 64 characters at most")
-        elif isinstance(values, dict):
+        if isinstance(values, dict):
             yield name, table
         else:
             Table(top.report, "tunnels", top.folder).wrong(

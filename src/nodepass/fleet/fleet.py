@@ -201,7 +201,7 @@ class Fleet:
         if not self._stopping:
             kept = len(self._tunnels)
             await self._make_missing()
-            text = "%s: read; %d tunnels ended, %d began, %d were left alone"
+            text = "%s: read; tunnels ended: %d, begun: %d, left alone: %d"
             self._log.info(text, self._path, len(ending), len(self._tunnels) - kept, kept)
 
     # The tunnels.

@@ -11,6 +11,8 @@ from nodepass.net.life import Stage
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from nodepass.fleet.entry import Entry, Role
+
 
 class State(StrEnum):
     """How a tunnel does."""
@@ -44,16 +46,16 @@ class TunnelState:
 
     Args:
         name: of its table.
-        kind: the scheme of its URL.
+        role: what it is called.
         state: how it does.
         url: what it runs, without the key.
         pid: of the process that it runs in; None while it has none.
-        error: the last line of level ERROR that it has logged; empty where there is none.
+        error: why it has failed; empty where it has not.
         figures: of its last report, by the names that JSON has for them; empty before the first.
     """
 
     name: str
-    kind: str
+    role: Role
     state: State
     url: str
     pid: int | None
@@ -64,7 +66,7 @@ class TunnelState:
         """As JSON has it."""
         return {
             "name": self.name,
-            "type": self.kind,
+            "type": self.role,
             "state": self.state,
             "url": self.url,
             "pid": self.pid,
@@ -73,11 +75,21 @@ class TunnelState:
         }
 
 
-def state_of(stage: Stage, error: str) -> State:
-    """How a tunnel does that has come so far, and has told of this error."""
-    if stage is Stage.STARTING:
-        return State.FAILED if error else State.STARTING
-    return State(stage.value)
+def state_of(entry: Entry, stage: Stage, error: str, pid: int | None, figures: Mapping[str, int]) -> TunnelState:
+    """How a tunnel does.
+
+    Args:
+        entry: what it is.
+        stage: how far it has come.
+        error: the last line of level ERROR that it has logged, which may be of long ago; empty where there is none.
+        pid: of its process.
+        figures: of its last report.
+    """
+    if stage is not Stage.STARTING:
+        state, error = State(stage.value), ""
+    else:
+        state = State.FAILED if error else State.STARTING
+    return TunnelState(entry.name, entry.role, state, entry.shown_url, pid, error, figures)
 
 
 def health_of(states: Iterable[State]) -> Health:

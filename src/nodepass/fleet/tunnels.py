@@ -101,13 +101,10 @@ class LocalTunnel(Tunnel):
     def state(self) -> TunnelState:
         runnable = self._runnable
         stage = Stage.STARTING if runnable is None else stage_of(runnable)
-        config = self.entry.config
         figures: dict[str, int] = {}
         if stage is not Stage.STARTING and self._instance is not None:
             figures = self._instance.checkpoint().figures()
-        error = self._errors.text
-        state = state_of(stage, error)
-        return TunnelState(self.entry.name, config.scheme, state, self.entry.shown_url, os.getpid(), error, figures)
+        return state_of(self.entry, stage, self._errors.text, os.getpid(), figures)
 
     async def _live(self) -> None:
         """Run it until `stop`. What keeps it from starting, such as a file gone bad, may be over in a while."""
@@ -156,13 +153,9 @@ class ProcessTunnel(Tunnel):
         await self._supervised.stop()
 
     def state(self) -> TunnelState:
-        supervised, entry = self._supervised, self.entry
-        stage = supervised.stage
-        figures = supervised.figures if stage is not Stage.STARTING else {}
-        state = state_of(stage, supervised.error)
-        return TunnelState(
-            entry.name, entry.config.scheme, state, entry.shown_url, supervised.pid, supervised.error, figures
-        )
+        supervised = self._supervised
+        figures = supervised.figures if supervised.stage is not Stage.STARTING else {}
+        return state_of(self.entry, supervised.stage, supervised.error, supervised.pid, figures)
 
 
 class _Told(Supervised):

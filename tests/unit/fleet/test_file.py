@@ -98,7 +98,7 @@ def test_defaults_count_where_neither_the_table_nor_the_url_says(files: Files) -
     )
     urls = ("server://common@:1/:2?tls=0", "client://own@h:3/:4?tls=1&min=8", "client://:5/h:6?mode=1&tls=1&min=7")
     assert [entry.config for entry in file.entries.values()] == [*map(parse_url, urls), parse_url("master://:7?tls=1")]
-    assert [entry.processes.value for entry in file.entries.values()] == ["each", "one", "each", "each"]
+    assert [entry.processes.value for entry in file.entries.values()] == ["each", "one", "each", "one"]
 
 
 def test_paths_are_relative_to_the_file(files: Files, tmp_path: Path) -> None:
@@ -212,6 +212,11 @@ url = "clint://:1/:2"
 role = "mastr"
 [tunnels.none]
 [tunnels."bad name"]
+url = "server://:1/:2?tls=8"
+[tunnels.master]
+role = "master"
+listen = ":9090"
+processes = "each"
 [tunnels.twice]
 url = "server://:1/:2?rate=5"
 rate = 6
@@ -219,6 +224,11 @@ rate = 6
 role = "forwarder"
 listen = ":99999"
 targets = ["h:1"]
+[tunnels.both]
+role = "forwarder"
+listen = "127.0.0.1"
+targets = ["h:1"]
+rate = "x"
 """
 
 TOLD = """
@@ -242,8 +252,12 @@ processes: expected one or each
 [tunnels.role] role: expected server, client, forwarder or master
 [tunnels.none] expected url, or role: server, client, forwarder or master
 [tunnels.bad name] expected a name of letters, digits and . _ -, of 64 characters at most
+[tunnels.bad name] url: tls=8: expected 0, 1 or 2
+[tunnels.master] processes: expected none: its instances have processes of their own, whatever it says
 [tunnels.twice] rate: expected once: the URL gives it as well
 [tunnels.port] listen: :99999: expected a port from 1 to 65535
+[tunnels.both] rate: expected a whole number from 0 to 2147483647, not a text
+[tunnels.both] listen: expected host:port, with a port from 1 to 65535
 """
 
 
