@@ -71,7 +71,12 @@ class PageError(Exception):
 
 def every_page() -> list[Path]:
     """The pages of the site, and those beside it."""
-    return [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    return [
+        *sorted((ROOT / "docs").rglob("*.md")),
+        ROOT / "deploy" / "README.md",
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+    ]
 
 
 def steps(page: Path) -> list[Step]:
