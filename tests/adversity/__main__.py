@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("-k", default="", metavar="WHICH", help="only tests whose names match, as for pytest")
     parser.add_argument("--soak", action="store_true", help="mixed traffic with restarts instead, for --seconds")
     parser.add_argument("--seconds", type=float, default=600, help="of the soak (default: 600)")
-    parser.add_argument("--every", type=float, default=20, help="seconds between restarts in the soak (default: 20)")
+    parser.add_argument("--every", type=float, default=20, help="most seconds between restarts in the soak (default: 20)")
     asked = parser.parse_args(arguments)
     with tempfile.NamedTemporaryFile(suffix=".jsonl") as table:
         if asked.soak:

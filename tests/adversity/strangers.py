@@ -17,7 +17,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from hyperframe.frame import HeadersFrame, PingFrame, RstStreamFrame, SettingsFrame
+from qh3.quic.configuration import QuicConfiguration
+from qh3.quic.connection import QuicConnection
 
+from nodepass.transport.quic.settings import ALPN
 from tests.harness import connect, insecure_context, udp_socket
 from tests.harness.raw import bearer
 
@@ -185,13 +188,38 @@ def quic_nonsense(door: Door) -> None:
         for number in range(door.many * 2):
             nonsense = dice.randbytes(dice.randrange(1, 1400))
             initial = (
-                b"\xc3\0\0\0\1\x08" + dice.randbytes(8) + b"\x08" + dice.randbytes(8) + b"\0\x44\x96" + dice.randbytes(1173)
+                b"\xc3\0\0\0\1\x08" + dice.randbytes(8) + b"\x08" + dice.randbytes(8) + b"\0\x44\x96" + dice.randbytes(1174)
             )
             with suppress(OSError):
                 sock.send(initial if number % 2 else nonsense)
             if not number % 50:
                 # Faster, the system would drop most of them.
                 time.sleep(0.002)
+
+
+def half_quic(door: Door) -> None:
+    """Many who begin a connection for real, go on when the server asks whether they are there, and then say no more."""
+    configuration = QuicConfiguration(is_client=True, alpn_protocols=[ALPN], verify_mode=ssl.CERT_NONE)
+    there = ("127.0.0.1", door.port)
+    with ExitStack() as stack:
+        begun = [
+            (stack.enter_context(udp_socket(door.port, source=door.source)), QuicConnection(configuration=configuration))
+            for _ in range(door.many // 5)
+        ]
+        for sock, connection in begun:
+            connection.connect(there, now=0.0)
+            _send_all(sock, connection)
+        for sock, connection in begun:
+            sock.settimeout(0.02)
+            with suppress(OSError):
+                connection.receive_datagram(sock.recv(1 << 16), there, now=0.0)
+                _send_all(sock, connection)
+
+
+def _send_all(sock: socket.socket, connection: QuicConnection) -> None:
+    for said, _ in connection.datagrams_to_send(now=0.0):
+        with suppress(OSError):
+            sock.send(said)
 
 
 def datagrams_of_many(door: Door) -> None:
@@ -229,5 +257,5 @@ def false_proxy_headers(door: Door) -> None:
 PLAIN: Final[tuple[Callable[[Door], None], ...]] = (random_bytes, half_handshakes, half_tls, huge_headers, endless_line)
 HTTP2: Final[tuple[Callable[[Door], None], ...]] = (http2_rapid_reset, http2_floods)
 WEBSOCKET: Final[tuple[Callable[[Door], None], ...]] = (false_websocket_frames,)
-QUIC: Final[tuple[Callable[[Door], None], ...]] = (quic_nonsense,)
+QUIC: Final[tuple[Callable[[Door], None], ...]] = (quic_nonsense, half_quic)
 USERS: Final[tuple[Callable[[Door], None], ...]] = (random_bytes, datagrams_of_many)

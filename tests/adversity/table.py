@@ -36,7 +36,7 @@ class Row:
         served: connections that were served whole.
         broken: connections that broke, and were told.
         twice: connections whose beginning a target heard twice.
-        lost: what was lost without a word: 0 in a test that passes.
+        lost: connections that ended early as if properly, at a user or a target: what they carried was lost without a word.
         memory: bytes for each connection at the end that took more; 0 where it was not measured.
     """
 
