@@ -58,15 +58,25 @@ def test_all_that_is_copied_is_there_and_is_let_through() -> None:
     assert {source for source in sources if any(fnmatch.fnmatch(source, each) for each in let_through)} == sources
 
 
-@pytest.mark.parametrize(("code", "healthy"), [(0, True), (1, False), (2, False), (3, False), (4, True)])
-def test_what_is_healthy(tmp_path: Path, code: int, *, healthy: bool) -> None:
+@pytest.mark.parametrize(
+    ("code", "command", "healthy"),
+    [
+        *((code, "nodepass run /etc/nodepass/tunnels.toml", code in {0, 4}) for code in range(5)),
+        (3, "docker-init -- nodepass run file", False),
+        (3, "nodepass server://:10101/:8080", True),
+        (3, "nodepass master://:9090/run", True),
+    ],
+)
+def test_what_is_healthy(tmp_path: Path, code: int, command: str, *, healthy: bool) -> None:
     program = tmp_path / "nodepass"
     program.write_text(f'#!/bin/sh\n[ "$*" = status ] && exit {code}\n')
     program.chmod(0o755)
-    composed = yaml.safe_load((DOCKER / "compose.yaml").read_text(encoding="utf-8"))
-    kind, command = composed["services"]["tunnels"]["healthcheck"]["test"]
-    assert kind == "CMD-SHELL"
-    done = subprocess.run(["sh", "-c", command.replace("$$", "$")], env={"PATH": f"{tmp_path}:/bin:/usr/bin"}, check=False)
+    first = tmp_path / "cmdline"
+    first.write_bytes(b"".join(word.encode() + b"\0" for word in command.split()))
+    *shell, check = json.loads(the("HEALTHCHECK").partition("CMD ")[2])
+    done = subprocess.run(
+        [*shell, check.replace("/proc/1/cmdline", str(first))], env={"PATH": f"{tmp_path}:/bin:/usr/bin"}, check=False
+    )
     assert done.returncode == (0 if healthy else 1)
 
 
