@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import tempfile
 import urllib.request
 from pathlib import Path
@@ -13,18 +12,6 @@ from typing import Any
 import nodepass
 
 API = "http://127.0.0.1:9090/api/v1"
-
-
-class KeyCatcher(logging.Handler):
-    """Takes the API key from the line in which a new master tells it, once."""
-
-    key = ""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Look at one line."""
-        before, found, after = record.getMessage().partition("API key of this new master: ")
-        if found and not before:
-            self.key = after
 
 
 def ask(key: str, method: str, path: str, body: object = None) -> Any:
@@ -38,18 +25,17 @@ def ask(key: str, method: str, path: str, body: object = None) -> Any:
 
 async def main() -> None:
     """Run a master for as long as it takes."""
-    catcher = KeyCatcher()
-    logging.getLogger("nodepass").addHandler(catcher)
     with tempfile.TemporaryDirectory() as folder:
         async with nodepass.Master("master://127.0.0.1:9090/api", folder=Path(folder)) as master:
             await master.ready()
+            key = master.api_key.reveal()
             new = {"url": "server://KEY@127.0.0.1:10101/127.0.0.1:8080?tls=1&mode=1", "alias": "shop"}
-            instance = await asyncio.to_thread(ask, catcher.key, "POST", "/instances", new)
+            instance = await asyncio.to_thread(ask, key, "POST", "/instances", new)
             print(instance["alias"], instance["type"], instance["status"])
-            for entry in await asyncio.to_thread(ask, catcher.key, "GET", "/instances"):
+            for entry in await asyncio.to_thread(ask, key, "GET", "/instances"):
                 print("listed:", entry["alias"] or "the entry with the API key")
-            await asyncio.to_thread(ask, catcher.key, "DELETE", f"/instances/{instance['id']}")
-            print(len(await asyncio.to_thread(ask, catcher.key, "GET", "/instances")), "entry is left")
+            await asyncio.to_thread(ask, key, "DELETE", f"/instances/{instance['id']}")
+            print(len(await asyncio.to_thread(ask, key, "GET", "/instances")), "entry is left")
 
 
 if __name__ == "__main__":

@@ -365,11 +365,15 @@ def test_masters_in_one_process(run: Callable[..., None], tmp_path: Path) -> Non
             nodepass.Master(f"master://127.0.0.1:{port}/api?log=event", tunables=QUICK, folder=tmp_path / str(port))
             for port in ports
         ]
+        with pytest.raises(nodepass.MasterError, match="when the master is ready"):
+            _ = masters[0].api_key
         async with masters[0], masters[1]:
             await asyncio.gather(*(master.ready() for master in masters))
-            for port in ports:
-                status, _ = await request(port, "GET", "/info")
-                assert status == 401
+            keys = [master.api_key.reveal() for master in masters]
+            for port, key, other in zip(ports, keys, reversed(keys), strict=True):
+                assert (await request(port, "GET", "/info", key))[0] == 200
+                assert (await request(port, "GET", "/info", other))[0] == 401
+                assert (await request(port, "GET", "/info"))[0] == 401
         for master in masters:
             await master.wait()
             with pytest.raises(nodepass.MasterError, match="stopped"):
@@ -382,10 +386,10 @@ def test_masters_in_one_process(run: Callable[..., None], tmp_path: Path) -> Non
     run(main())
 
 
-async def request(port: int, method: str, path: str) -> tuple[int, bytes]:
-    """Ask a master without its key; gives status and body."""
+async def request(port: int, method: str, path: str, key: str = "") -> tuple[int, bytes]:
+    """Ask a master; gives status and body."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(f"{method} /api/v1{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    writer.write(f"{method} /api/v1{path} HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\nConnection: close\r\n\r\n".encode())
     head, _, body = (await reader.read()).partition(b"\r\n\r\n")
     writer.close()
     await writer.wait_closed()

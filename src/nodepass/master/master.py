@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     import logging
     from pathlib import Path
 
+    from nodepass.config import Secret
+    from nodepass.master.identity import MasterIdentity
     from nodepass.net.certificates import CertificateSource
 
 
@@ -75,6 +77,18 @@ class Master(Life):
         self._tasks = Tasks(self._log)
         self._certificate: CertificateSource | None = None
         self._is_ready = asyncio.Event()
+        self._identity: MasterIdentity | None = None
+
+    @property
+    def api_key(self) -> Secret:
+        """What requests to the API have to show; `reveal()` gives the text.
+
+        Raises:
+            MasterError: it has not been ready yet.
+        """
+        if self._identity is None:
+            raise MasterError("the API key is known when the master is ready")
+        return self._identity.api_key
 
     async def ready(self) -> None:
         """Wait until the API answers. An error that it restarts from lets this wait on.
@@ -137,6 +151,7 @@ class Master(Life):
             instances = Instances(self.config, self._tunables, self._log, self._folder)
             try:
                 await instances.open()
+                self._identity = instances.master
                 await self._serve(instances, resolver, sockets)
             finally:
                 await instances.close()
