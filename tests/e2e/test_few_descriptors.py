@@ -7,10 +7,12 @@ import resource
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
 from tests.harness import KEY, Echo, Master, Runner, connect, echoed, free_port
 
 HALF_REQUEST = b"GET / HTTP/1.1\r\nHo"
-FEW = 128
+FEW = 512
 
 
 def limited(kind: str) -> tuple[str, ...]:
@@ -48,9 +50,11 @@ def test_strangers_at_a_tunnel_port_leave_users_theirs(np: Runner) -> None:
     assert not server.matches("Cannot accept")
 
 
-def test_strangers_at_a_master_leave_its_owner_theirs(tmp_path: Path) -> None:
-    with Master(tmp_path, "log=info", prefix=limited("-n")) as master, ExitStack() as stack:
+@pytest.mark.parametrize("tls", [0, 1])
+def test_strangers_at_a_master_leave_its_owner_theirs(tmp_path: Path, tls: int) -> None:
+    with Master(tmp_path, f"log=info&tls={tls}", prefix=limited("-n")) as master, ExitStack() as stack:
         master.ready()
         crowd(stack, master.port)
         assert master.call("GET", "/info").status == 200
+        assert master.descriptors() < FEW
         assert not master.matches("Cannot|socket.accept")

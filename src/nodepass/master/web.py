@@ -13,15 +13,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from nodepass.log import WARN
-from nodepass.net.descriptors import for_strangers
-from nodepass.policy.newcomers import Newcomers
+from nodepass.master.arrivals import Arrivals, make_crowd
 
 if TYPE_CHECKING:
     import socket
@@ -31,11 +28,11 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from nodepass.log import Log
+    from nodepass.master.arrivals import Waiting
     from nodepass.net.certificates import CertificateSource
+    from nodepass.policy.newcomers import Newcomers
 
 ALPN: Final = ("http/1.1",)
-
-BACKLOG: Final = 1024
 
 KEEP_ALIVE: Final = 30
 """Seconds that a connection without requests is kept."""
@@ -49,9 +46,6 @@ LONGEST_HEAD: Final = 1 << 16
 LONGEST_MESSAGE: Final = 1 << 20
 """Bytes of a message on a WebSocket."""
 
-MOST_WAITING: Final = 1024
-"""Connections at a time that wait for a request, where the process may have descriptors enough."""
-
 UVICORN_LOGGER: Final = "uvicorn.error"
 
 
@@ -59,18 +53,16 @@ class GuardedProtocol(HttpToolsProtocol):
     """A connection that is broken off when a request's head is too long or too slow: uvicorn sets it no bounds.
 
     Args:
-        waiting: the connections that wait for a request; it is one of them while it does.
+        crowd: the connections that wait for a request; it is one of them while it does.
         given: what uvicorn gives each connection.
     """
 
-    def __init__(self, waiting: Newcomers[GuardedProtocol], **given: Any) -> None:
+    def __init__(self, crowd: Newcomers[Waiting], **given: Any) -> None:
         super().__init__(**given)
-        self._waiting = waiting
-
-    _deadline: asyncio.TimerHandle | None = None
-    """There while a head is awaited."""
-
-    _head_size = 0
+        self._crowd = crowd
+        self._head_size = 0
+        self._deadline: asyncio.TimerHandle | None = None
+        """There while a head is awaited."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
@@ -112,12 +104,16 @@ class GuardedProtocol(HttpToolsProtocol):
         """The address it comes from."""
         return self.client[0] if self.client else ""
 
+    def drop(self) -> None:
+        """See `Waiting`."""
+        self.transport.abort()
+
     def _enter(self) -> None:
         self._leave()
-        self._waiting.enter(self.source, self)
+        self._crowd.enter(self.source, self)
 
     def _leave(self) -> None:
-        self._waiting.leave(self.source, self)
+        self._crowd.leave(self.source, self)
 
     def _await_head(self) -> None:
         self._head_size = 0
@@ -151,7 +147,7 @@ class WebServer(uvicorn.Server):
     ) -> None:
         config = uvicorn.Config(
             app,
-            http=cast("type[asyncio.Protocol]", partial(GuardedProtocol, _crowd(log))),
+            http=GuardedProtocol,
             lifespan="off",
             ws=cast("type[asyncio.Protocol]", _websocket) if websockets else "none",
             ws_max_size=LONGEST_MESSAGE,
@@ -159,7 +155,6 @@ class WebServer(uvicorn.Server):
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            backlog=BACKLOG,
             timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=max(round(grace), 1),
             ssl_context_factory=None if certificate is None else lambda *_: _renewable_context(certificate),
@@ -167,11 +162,25 @@ class WebServer(uvicorn.Server):
         super().__init__(config)
         self.listening = asyncio.Event()
         self._log = log
+        self._crowd = make_crowd(log)
+        self._arrivals: Arrivals | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to take connections."""
-        await super().startup(sockets)
+        """Begin to take connections: in uvicorn's place, which takes any number, and lets TLS take a minute."""
+        self._arrivals = Arrivals(sockets or [], self.config.ssl, self._make_protocol, self._crowd, self._log)
+        self.servers = []
+        self.started = True
         self.listening.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, and let requests in progress finish."""
+        if self._arrivals is not None:
+            self._arrivals.close()
+        await super().shutdown(sockets)
+
+    def _make_protocol(self) -> GuardedProtocol:
+        state: dict[str, Any] = {}
+        return GuardedProtocol(self._crowd, config=self.config, server_state=self.server_state, app_state=state)
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until `stop`, then let requests in progress finish."""
@@ -186,14 +195,6 @@ class WebServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave signals alone."""
         yield
-
-
-def _crowd(log: Log) -> Newcomers[GuardedProtocol]:
-    def push_out(connection: GuardedProtocol) -> None:
-        log.seldom("crowd", WARN, "Too many connections without a request: dropped one of %s", connection.source)
-        connection.transport.abort()
-
-    return Newcomers(for_strangers(MOST_WAITING), push_out)
 
 
 def _websocket(*args: Any, **kwargs: Any) -> asyncio.Protocol:

@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
+from nodepass.config import TlsMode
 from nodepass.log import INFO, Log
-from nodepass.master import web
+from nodepass.master import arrivals, web
 from nodepass.master.web import LONGEST_HEAD, WebServer
+from nodepass.net.certificates import certificate_source
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from starlette.types import Receive, Scope, Send
+
+    from nodepass.net.certificates import CertificateSource
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n"
 
@@ -36,10 +41,11 @@ async def greet(_: Scope, receive: Receive, send: Send) -> None:
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[int]:
+async def serving(certificate: CertificateSource | None = None) -> AsyncIterator[int]:
     """A web server; gives its port."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = WebServer(greet, None, 1, Log(INFO, logging.getLogger("nodepass.test")))
+    listener.setblocking(False)
+    server = WebServer(greet, certificate, 1, Log(INFO, logging.getLogger("nodepass.test")))
     task = asyncio.ensure_future(server.serve([listener]))
     await server.listening.wait()
     try:
@@ -109,7 +115,7 @@ async def test_it_outlives_requests_that_are_served(monkeypatch: pytest.MonkeyPa
 async def test_who_keeps_many_connections_loses_its_own(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(web, "MOST_WAITING", 4)
+    monkeypatch.setattr(arrivals, "MOST_WAITING", 4)
     request = GET + b"\r\n"
     async with serving() as port, asyncio.timeout(15):
         reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.2", 0))
@@ -130,6 +136,20 @@ async def test_who_keeps_many_connections_loses_its_own(
         for _, to_other in [(reader, writer), *others[7:]]:
             to_other.close()
     assert "Too many connections without a request: dropped one of 127.0.0.1" in caplog.messages
+
+
+async def test_who_begins_tls_and_does_not_go_on_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrivals, "HANDSHAKE_TIMEOUT", 0.1)
+    async with serving(certificate_source(TlsMode.SELF_SIGNED, "", "", ())) as port:
+        for said in (b"", b"\x16\x03\x01", GET):
+            assert not (await talk(port, said)).startswith(b"HTTP/1.1 200")
+        # Those who are through have been let go of: they end with the server.
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+        writer.write(GET + b"\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n0")).startswith(b"HTTP/1.1 200")
+        writer.close()
 
 
 async def test_garbage_is_told_in_the_masters_log(caplog: pytest.LogCaptureFixture) -> None:
