@@ -93,7 +93,8 @@ class Stage:
                 now is not None
                 and event.type is not EventType.LOG
                 and (now.id, now.status) == (instance.id, status)
-                and (status is not Status.RUNNING or now.figures.mode > 0)
+                # A report may be taken in the turn of the loop before the one that learns which process it is.
+                and (status is not Status.RUNNING or (now.figures.mode > 0 and self.instances.pid(now.id) is not None))
             )
 
         event = await self.told(wanted, since)

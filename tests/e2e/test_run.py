@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECRET = "s3cret-of-run"
-TAKEN = r"read; \d tunnels? ended"
+TAKEN = r"read; tunnels ended: \d"
 
 
 def forwarder(name: str, port: int, target: int, more: str = "") -> str:
@@ -279,7 +279,7 @@ def test_a_bad_file_is_bad_input(tmp_path: Path, text: str) -> None:
 
 def test_a_master_among_them(tmp_path: Path) -> None:
     port = free_port()
-    text = f'[tunnels.api]\nrole = "master"\nlisten = "127.0.0.1:{port}"\nstate_dir = "state"\nprocesses = "each"\n'
+    text = f'[tunnels.api]\nrole = "master"\nlisten = "127.0.0.1:{port}"\nstate_dir = "state"\n'
     with Fleet(tmp_path / "t.toml", text + forwarder("a", free_port(), 9)) as fleet:
         fleet.well()
         wait_tcp(port)
