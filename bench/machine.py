@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nodepass
-from bench.processes import NODEPASS_VARIABLES, inherited
+from bench.processes import inherited, left_out
 from bench.programs import find
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ def facts(contenders: Sequence[Contender]) -> dict[str, str]:
         "loop": loop(),
         "commit": commit(PACKAGE),
     }
-    if left_out := sorted(name for name in os.environ if name.startswith(NODEPASS_VARIABLES)):
-        about["not passed on"] = ", ".join(left_out)
+    if names := left_out():
+        about["not passed on"] = ", ".join(names)
     # wrk prints its version with an error.
     tools = {
         name: _printed(path, option, any_code=True) if (path := find(name)) else NOT_INSTALLED

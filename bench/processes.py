@@ -33,9 +33,18 @@ NODEPASS_VARIABLES = "NP_"
 PROCESS_GONE = (psutil.NoSuchProcess, psutil.ZombieProcess, ProcessLookupError, FileNotFoundError)
 
 
+NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
+"""With it, Python would compile a working copy's files at each start; those that pip has installed are compiled."""
+
+
+def left_out() -> list[str]:
+    """The variables of this process that programs are not given: everybody runs with his defaults, and as installed."""
+    return sorted(name for name in os.environ if name.startswith(NODEPASS_VARIABLES) or name == NO_BYTECODE)
+
+
 def inherited() -> dict[str, str]:
-    """What programs are given of this process's variables: nodepass's are left out, as everybody runs with his defaults."""
-    return {name: text for name, text in os.environ.items() if not name.startswith(NODEPASS_VARIABLES)}
+    """What programs are given of this process's variables."""
+    return {name: os.environ[name] for name in os.environ.keys() - left_out()}
 
 
 class Process:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from bench.model import BenchError, Cast, NotOfferedError, Target
 from bench.programs import find, missing
 from bench.results import RowResult
-from bench.stage import Stage
+from bench.stage import READY_SECONDS, Stage
 from bench.targets import Targets
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
     from bench.model import Contender, Row, Setup
     from bench.ports import PortMaker
+
+LEAST_PATIENCE = 2.0
+"""Seconds that a contender has to come up even where the time is nearly over."""
 
 FAILURES = (BenchError, OSError, subprocess.SubprocessError)
 """What does not end the bench."""
@@ -53,6 +56,11 @@ class Effort:
     def is_over(self) -> bool:
         """Whether the time is up."""
         return time.monotonic() > self.deadline
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a contender has to come up."""
+        return min(READY_SECONDS, max(self.deadline - time.monotonic(), LEAST_PATIENCE))
 
 
 class Runner:
@@ -128,7 +136,7 @@ class Runner:
         spawned = [stage for stage in starting if self._try(stage, result, stage.spawn)]
         if spawned:
             targets.need(Target.ECHO)
-        fit += [stage for stage in spawned if self._try(stage, result, partial(_come_up, stage, result))]
+        fit += [stage for stage in spawned if self._try(stage, result, partial(self._come_up, stage, result))]
         fit.sort(key=stages.index)
         targets.need(row.load.proof_target)
         fit = [stage for stage in fit if self._try(stage, result, partial(row.load.verify, stage))]
@@ -150,12 +158,28 @@ class Runner:
     def _run_once(self, row: Row, stage: Stage, result: RowResult) -> bool:
         try:
             if not row.load.starts_itself:
-                for step in (stage.spawn, partial(_come_up, stage, result), partial(row.load.verify, stage)):
+                for step in (stage.spawn, partial(self._come_up, stage, result), partial(row.load.verify, stage)):
                     if not self._try(stage, result, step):
                         return False
             return self._measure(row, stage, result)
         finally:
             stage.stop()
+
+    def _come_up(self, stage: Stage, result: RowResult) -> None:
+        """Wait until a contender carries users; if it does not, start it once more, which is noted.
+
+        Raises:
+            BenchError: the second start was in vain, too, or there is no time for it.
+        """
+        try:
+            stage.wait_ready(self._effort.patience)
+        except BenchError as error:
+            if self._effort.is_over:
+                raise
+            result.notes.setdefault(stage.name, []).append(f"was started twice: {error}")
+            stage.stop()
+            stage.spawn()
+            stage.wait_ready(self._effort.patience)
 
     def _measure(self, row: Row, stage: Stage, result: RowResult) -> bool:
         return self._try(stage, result, lambda: result.add(stage.name, row.load.measure(stage)))
@@ -174,21 +198,6 @@ class Runner:
             return True
         stage.stop()
         return False
-
-
-def _come_up(stage: Stage, result: RowResult) -> None:
-    """Wait until a contender carries users; if it does not, start it once more, which is noted.
-
-    Raises:
-        BenchError: the second start was in vain, too.
-    """
-    try:
-        stage.wait_ready()
-    except BenchError as error:
-        result.notes.setdefault(stage.name, []).append(f"was started twice: {error}")
-        stage.stop()
-        stage.spawn()
-        stage.wait_ready()
 
 
 def _starts_each_run(row: Row) -> bool:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 START_SECONDS = 30.0
 """Time for a process to listen."""
 
-READY_SECONDS = 20.0
+READY_SECONDS = 45.0
 """Time until users are carried. Some peers need ten with TLS."""
 
 CONNECT_SECONDS = 10.0
@@ -111,13 +111,16 @@ class Stage:
         """Whether only one of its processes has not been started yet."""
         return len(self.processes) == len(self._plan) - 1
 
-    def wait_ready(self) -> None:
+    def wait_ready(self, seconds: float = READY_SECONDS) -> None:
         """Wait until users are carried; what echoes must stand at the target port.
+
+        Args:
+            seconds: to wait at most.
 
         Raises:
             BenchError: they are not.
         """
-        wait_for_echo(self, READY_SECONDS)
+        wait_for_echo(self, seconds)
 
     def check(self) -> None:
         """Raise if one of its processes has ended.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import ssl
 import subprocess
 from importlib.metadata import PackageNotFoundError
@@ -13,6 +12,7 @@ import pytest
 
 from bench import machine
 from bench.contenders import V1, NodePass, Rathole
+from bench.processes import inherited, left_out
 from bench.results import Results
 from bench.table import table
 
@@ -97,16 +97,17 @@ def test_an_error_is_no_version_but_of_wrk(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_what_is_not_passed_on_is_said_and_not_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "not passed on" not in machine.facts([])
     monkeypatch.setenv("NP_OF_THE_TEST", "of no concern")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     facts = machine.facts([])
-    assert facts["not passed on"] == "NP_OF_THE_TEST"
+    assert facts["not passed on"] == "NP_OF_THE_TEST, PYTHONDONTWRITEBYTECODE"
+    assert not {"NP_OF_THE_TEST", "PYTHONDONTWRITEBYTECODE"} & inherited().keys()
     assert "of no concern" not in str(facts)
 
 
 @pytest.fixture(autouse=True)
 def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
-        if name.startswith("NP_"):
-            monkeypatch.delenv(name)
+    for name in left_out():
+        monkeypatch.delenv(name)
 
 
 def test_all_of_it_stands_at_the_head_and_in_the_json() -> None:
