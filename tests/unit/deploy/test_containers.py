@@ -10,8 +10,9 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -19,6 +20,10 @@ import yaml
 from nodepass.config import ServerConfig
 from nodepass.fleet.file import read_file
 from nodepass.fleet.listeners import listeners_of
+from tests.harness import Process, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).parents[3]
 DOCKER = ROOT / "deploy" / "docker"
@@ -58,26 +63,75 @@ def test_all_that_is_copied_is_there_and_is_let_through() -> None:
     assert {source for source in sources if any(fnmatch.fnmatch(source, each) for each in let_through)} == sources
 
 
-@pytest.mark.parametrize(
-    ("code", "command", "healthy"),
-    [
-        *((code, "nodepass run /etc/nodepass/tunnels.toml", code in {0, 4}) for code in range(5)),
-        (3, "docker-init -- nodepass run file", False),
-        (3, "nodepass server://:10101/:8080", True),
-        (3, "nodepass master://:9090/run", True),
-    ],
-)
-def test_what_is_healthy(tmp_path: Path, code: int, command: str, *, healthy: bool) -> None:
-    program = tmp_path / "nodepass"
+RUN = "nodepass run /etc/nodepass/tunnels.toml"
+URL = "nodepass master://:9090/run"
+
+
+def words(command: str) -> bytes:
+    """What `/proc/PID/cmdline` has of a program that has not changed it."""
+    return b"".join(word.encode() + b"\0" for word in command.split())
+
+
+def title(command: str) -> bytes:
+    """What is there of one that has called itself this."""
+    return command.encode() + bytes(8)
+
+
+def healthy(folder: Path, command: bytes, code: int) -> bool:
+    """What the image's check says of a first process with this command line, where `nodepass status` ends with this code."""
+    program = folder / "nodepass"
     program.write_text(f'#!/bin/sh\n[ "$*" = status ] && exit {code}\n')
     program.chmod(0o755)
-    first = tmp_path / "cmdline"
-    first.write_bytes(b"".join(word.encode() + b"\0" for word in command.split()))
+    first = folder / "cmdline"
+    first.write_bytes(command)
     *shell, check = json.loads(the("HEALTHCHECK").partition("CMD ")[2])
+    assert check.count("/proc/1/cmdline") == 1
     done = subprocess.run(
-        [*shell, check.replace("/proc/1/cmdline", str(first))], env={"PATH": f"{tmp_path}:/bin:/usr/bin"}, check=False
+        [*shell, check.replace("/proc/1/cmdline", str(first))],
+        env={"PATH": f"{folder}:/bin:/usr/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
-    assert done.returncode == (0 if healthy else 1)
+    assert not done.stderr
+    assert done.returncode in {0, 1}
+    return done.returncode == 0
+
+
+@pytest.mark.parametrize("code", range(5))
+@pytest.mark.parametrize(
+    "command",
+    [
+        words(RUN),
+        words(f"/opt/nodepass/bin/python3 /opt/nodepass/bin/{RUN}"),
+        words(f"/sbin/docker-init -- {RUN}"),
+        title(RUN),
+        title("nodepass run a file"),
+    ],
+    ids=["words", "script", "init", "title", "title of a path with spaces"],
+)
+def test_a_file_of_tunnels_is_healthy_when_they_are(tmp_path: Path, command: bytes, code: int) -> None:
+    assert healthy(tmp_path, command, code) == (code in {0, 4})
+
+
+@pytest.mark.parametrize("form", [words, title])
+@pytest.mark.parametrize("command", ["nodepass server://:10101/:8080", URL, f"/sbin/docker-init -- {URL}", "nodepass demo"])
+def test_anything_else_is_healthy_while_it_runs(tmp_path: Path, form: Callable[[str], bytes], command: str) -> None:
+    assert healthy(tmp_path, form(command), 3)
+
+
+def test_a_real_process_is_asked_how_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "tunnels.toml"
+    file.write_text(
+        f'[tunnels.web]\nrole = "forwarder"\nlisten = "127.0.0.1:{free_port()}"\ntargets = "127.0.0.1:{free_port()}"\n'
+    )
+    environ = {"NP_RUNTIME_DIR": str(tmp_path / "own")}
+    with Process([sys.executable, "-m", "nodepass", "run", str(file)], env=environ) as process:
+        process.wait_for("Forwarding ")
+        command = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        assert healthy(tmp_path, command, 0)
+        assert not healthy(tmp_path, command, 3)
 
 
 @pytest.mark.skipif(shutil.which("hadolint") is None, reason="needs hadolint")
