@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+import nodepass
 from nodepass.config import ServerConfig
 from nodepass.fleet.file import read_file
 from nodepass.fleet.listeners import listeners_of
@@ -78,7 +79,7 @@ def title(command: str) -> bytes:
 
 
 def healthy(folder: Path, command: bytes, code: int) -> bool:
-    """What the image's check says of a first process with this command line, where `nodepass status` ends with this code."""
+    """What the image's check says of a first process with this command line, where `nodepass status` exits with `code`."""
     program = folder / "nodepass"
     program.write_text(f'#!/bin/sh\n[ "$*" = status ] && exit {code}\n')
     program.chmod(0o755)
@@ -192,6 +193,23 @@ def test_pods_are_restricted_and_probed(path: Path) -> None:
         else set()
     )
     assert mounts == {volume["name"] for volume in pod["volumes"]} | claims
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
+def test_the_image_that_was_built_is_the_one_that_runs(path: Path) -> None:
+    """Of an image without a version, or with `latest`, a cluster asks a registry, although a node has it."""
+    (pod,) = [each["spec"]["template"]["spec"] for each in documents(path) if "template" in each.get("spec", {})]
+    (container,) = pod["containers"]
+    assert container["image"] == f"nodepass:{nodepass.__version__}"
+    assert container["imagePullPolicy"] == "IfNotPresent"
+    for file in (ROOT / "deploy" / "README.md", DOCKER / "Dockerfile"):
+        assert f"-t {container['image']} ." in file.read_text(encoding="utf-8"), file
+
+
+def test_the_client_gets_the_key_of_its_server() -> None:
+    text = (ROOT / "deploy" / "kubernetes" / "client.yaml").read_text(encoding="utf-8")
+    (command,) = re.findall(r"kubectl create secret .*", text)
+    assert "genkey" not in command
 
 
 def test_the_file_of_the_config_map_is_good(tmp_path: Path) -> None:
