@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,6 +30,8 @@ ROOT = Path(__file__).parents[3]
 DOCKER = ROOT / "deploy" / "docker"
 MANIFESTS = sorted((ROOT / "deploy" / "kubernetes").glob("*.yaml"))
 USER = 65532
+FILE = "/etc/nodepass/tunnels.toml"
+"""What the image runs."""
 
 
 def instructions() -> list[tuple[str, str]]:
@@ -52,7 +54,7 @@ def test_the_image_is_built_in_two_stages_and_runs_as_nobody_of_note() -> None:
     assert the("USER") == f"{USER}:{USER}"
     assert f"--uid {USER}" in the("RUN")
     assert json.loads(the("ENTRYPOINT")) == ["nodepass"]
-    assert json.loads(the("CMD")) == ["run", "/etc/nodepass/tunnels.toml"]
+    assert json.loads(the("CMD")) == ["run", FILE]
 
 
 def test_all_that_is_copied_is_there_and_is_let_through() -> None:
@@ -64,7 +66,7 @@ def test_all_that_is_copied_is_there_and_is_let_through() -> None:
     assert {source for source in sources if any(fnmatch.fnmatch(source, each) for each in let_through)} == sources
 
 
-RUN = "nodepass run /etc/nodepass/tunnels.toml"
+RUN = f"nodepass run {FILE}"
 URL = "nodepass master://:9090/run"
 
 
@@ -150,9 +152,11 @@ def test_the_composed_service() -> None:
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["tmpfs"] == [f"/run/nodepass:uid={USER},gid={USER},mode=0700"]
-    (config,) = service["configs"]
-    path = DOCKER / whole["configs"][config["source"]]["file"]
-    assert config["target"] == json.loads(the("CMD"))[1]
+    (folder,) = service["volumes"]
+    path = DOCKER / folder["source"] / PurePath(FILE).name
+    assert folder["target"] == str(PurePath(FILE).parent)
+    assert folder["type"] == "bind"
+    assert folder["read_only"] is True
     file, report = read_file(path, {}, offline=True)
     assert report.problems == []
     assert file is not None
@@ -163,6 +167,21 @@ def test_the_composed_service() -> None:
     assert secret in whole["secrets"]
     bound = {str(listener.endpoint.port) for listener in listeners_of(entry.config) if listener.is_tcp}
     assert {port.split(":")[1] for port in service["ports"]} == bound
+
+
+def test_a_container_sees_a_file_that_took_the_place_of_another() -> None:
+    """It would not where that file is mounted, and not its folder."""
+    page = (ROOT / "docs" / "howto" / "docker.md").read_text(encoding="utf-8")
+    mounts = re.findall(r'-v "\$PWD/([^:]*):([^:]*):ro"', page)
+    assert set(mounts) == {("home", str(PurePath(FILE).parent))}
+    assert f"<!-- file: home/{PurePath(FILE).name} -->" in page
+
+
+@pytest.mark.parametrize("path", ["docs/howto/docker.md", "deploy/docker/compose.yaml"])
+def test_a_host_needs_nothing_but_docker_for_a_key(path: str) -> None:
+    makers = re.findall(r".*nodepass genkey", (ROOT / path).read_text(encoding="utf-8"))
+    assert makers
+    assert all("docker run --rm nodepass genkey" in maker for maker in makers)
 
 
 def documents(path: Path) -> list[dict[str, Any]]:
