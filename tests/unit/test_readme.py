@@ -39,6 +39,13 @@ def test_continuous_integration_runs_what_the_readme_says(command: str) -> None:
     assert setup in lines or f"{setup} --seconds 3" in lines
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/tutorial.md", "docs/howto/index.md", "docs/howto/dashboard.md"])
+def test_a_new_reader_finds_the_command(page: str) -> None:
+    """Before the first block that takes it for granted, or anywhere on a page without one."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert ". .venv/bin/activate" in text.partition("```sh\nnodepass ")[0]
+
+
 def test_linked_files_exist() -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", readme())
     assert len(links) >= 20

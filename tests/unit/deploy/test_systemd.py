@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -55,12 +56,40 @@ def test_little_is_exposed(unit: Path) -> None:
     assert float(exposure) <= WORST_EXPOSURE
 
 
-def test_the_command_is_one() -> None:
+def commands_of(*settings: str) -> list[list[str]]:
+    """The arguments of nodepass in the unit's lines of these settings."""
     lines = UNIT.read_text(encoding="utf-8").splitlines()
-    commands = [line.split()[1:] for line in lines if line.startswith(("ExecStart=", "ExecReload=/opt"))]
+    programs = tuple(f"{setting}={INSTALLED} " for setting in settings)
+    return [line.split()[1:] for line in lines if line.startswith(programs)]
+
+
+def test_the_command_is_one() -> None:
+    commands = commands_of("ExecStart", "ExecReload")
     assert [command[0] for command in commands] == ["run", "check"]
     for command in commands:
         help_text = subprocess.run(
             [sys.executable, "-m", "nodepass", command[0], "--help"], capture_output=True, text=True, check=True
         ).stdout
         assert all(option in help_text for option in command if option.startswith("--"))
+
+
+@pytest.mark.parametrize(("mode", "code"), [(1, 0), (7, 2)])
+def test_a_reload_is_refused_for_an_error_and_not_for_a_credential(tmp_path: Path, mode: int, code: int) -> None:
+    """systemd gives `ExecReload` no folder of credentials."""
+    (tmp_path / "web.toml").write_text(f"""\
+[tunnels.web]
+role = "server"
+tunnel = "127.0.0.1:10101"
+targets = "127.0.0.1:8080"
+mode = {mode}
+tls = 1
+strict = true
+tunnel_key_credential = "tunnel-key"
+""")
+    (check,) = commands_of("ExecReload")
+    arguments = [word.replace("/etc/nodepass/%i", str(tmp_path / "web")) for word in check]
+    environ = {name: value for name, value in os.environ.items() if name != "CREDENTIALS_DIRECTORY"}
+    done = subprocess.run(
+        [sys.executable, "-m", "nodepass", *arguments], env=environ, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == code, done.stdout + done.stderr
