@@ -291,6 +291,14 @@ def test_the_socket_is_for_its_user_alone(tmp_path: Path) -> None:
         assert not path.exists()
 
 
+def test_a_runtime_folder_that_is_a_link_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / "runtime").symlink_to(tmp_path)
+    with Fleet(tmp_path / "t.toml", forwarder("a", free_port(), 9)) as fleet:
+        assert fleet.wait() == 1
+        (line,) = fleet.stderr
+        assert f"the folder {tmp_path / 'runtime'} is a symbolic link, not a folder; NP_RUNTIME_DIR names another" in line
+
+
 @pytest.mark.parametrize("text", ["[tunnels.web\n", f'[tunnels.web]\nurl = "server://{SECRET}@:1/:2?tls=9"\nmin = 1\n'])
 def test_a_bad_file_is_bad_input(tmp_path: Path, text: str) -> None:
     with Fleet(tmp_path / "t.toml", text) as fleet:
