@@ -161,6 +161,52 @@ def test_an_instance_changed_and_deleted(dashboard: DashboardPage, master: Maste
     assert master.call("GET", f"/instances/{id_}").status == 404
 
 
+@pytest.mark.parametrize("mode", [1, 2])
+def test_a_server_without_a_client_says_so(dashboard: DashboardPage, master: Master, mode: int) -> None:
+    port, users, target = free_port(), free_port(), free_port()
+    at_server, at_client = (users, target) if mode == 1 else (target, users)
+    master.create(f"server://{KEY}@127.0.0.1:{port}/127.0.0.1:{at_server}?mode={mode}", "gate")
+    master.create(forwarder_url(free_port(), target), "forwarder")
+    dashboard.sign_in()
+    expect(dashboard.row("gate")).to_contain_text("waits for a client")
+    client = master.create(f"client://{KEY}@127.0.0.1:{port}/127.0.0.1:{at_client}?mode=2&min=1", "inside")["id"]
+    expect(dashboard.row("gate")).not_to_contain_text("waits")
+    master.call("PATCH", f"/instances/{client}", {"action": "stop"})
+    expect(dashboard.row("gate")).to_contain_text("waits for a client")
+    # By now, these have long told how far they have come.
+    for name in ("forwarder", "inside"):
+        expect(dashboard.row(name)).not_to_contain_text("waits")
+    dashboard.button("Stop gate").click()
+    expect(dashboard.row("gate")).to_contain_text("stopped")
+    expect(dashboard.row("gate")).not_to_contain_text("waits")
+
+
+def contrast(one: str, other: str) -> float:
+    """Of two colours such as `rgb(1, 2, 3)` (WCAG 2.2, contrast ratio)."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return sum(factor * part for factor, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    darker, lighter = sorted((luminance(one), luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_in_colour_can_be_read(browser: Browser, master: Master, scheme: str) -> None:
+    master.create(f"server://{KEY}@127.0.0.1:{free_port()}/127.0.0.1:{free_port()}?mode=1", "gate")
+    dashboard = DashboardPage(browser, master, color_scheme=scheme)
+    dashboard.sign_in()
+    page = dashboard.page
+    words = [page.locator(f".np-tile .np-{name}").first for name in ("in", "out")]
+    words += [dashboard.row("gate").locator(f".np-{name}").first for name in ("in", "out", "waits")]
+    sheet = str(page.locator(".np-tile").first.evaluate("e => getComputedStyle(e).backgroundColor"))
+    for word in words:
+        assert contrast(str(word.evaluate("e => getComputedStyle(e).color")), sheet) >= 4.5
+    dashboard.context.close()
+
+
 def test_an_instance_that_is_stopped_is_edited(dashboard: DashboardPage, master: Master) -> None:
     id_ = master.create(forwarder_url(free_port(), free_port()), "gate")["id"]
     master.call("PATCH", f"/instances/{id_}", {"action": "stop"})
