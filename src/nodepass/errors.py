@@ -8,7 +8,8 @@
     │   ├── HandshakeError       the HTTP exchange failed; `HandshakeRefused` when the server said no
     │   ├── SignalError          a line of the control channel does not decode
     │   ├── FrameError           a connection that users share carries no frames
-    │   └── ProxyHeaderError     a PROXY header does not parse
+    │   ├── ProxyHeaderError     a PROXY header does not parse
+    │   └── SilentEndError       it ended its connection, and had sent no byte on it
     ├── TunnelError              something failed while running; the instance restarts or the connection ends
     │   ├── ListenError          an address cannot be bound
     │   ├── DialError            nothing answered at an address
@@ -81,6 +82,10 @@ class FrameError(ProtocolError):
 
 class ProxyHeaderError(ProtocolError):
     """A PROXY header does not parse."""
+
+
+class SilentEndError(ProtocolError):
+    """A peer ended its connection, and had sent no byte on it: whoever only looks whether somebody listens does that."""
 
 
 class TunnelError(NodePassError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import struct
 
 import pytest
 
@@ -131,6 +132,27 @@ def test_proxyin_refuses_who_does_not_say(np: Runner, end: str, opening: bytes) 
     with Echo(tunnel.target):
         assert turned_away(tunnel.users, opening)
     tunnel.ingress.wait_for(f"Refused a connection from the proxy {LOOPBACK}")
+
+
+def test_proxyin_refuses_who_breaks_off(np: Runner) -> None:
+    tunnel = np.forwarder(f"proxyin={LOOPBACK}")
+    with connect(tunnel.users) as user:
+        user.sendall(TEXT[:10])
+        user.shutdown(socket.SHUT_WR)
+        assert ended(user)
+    tunnel.client.wait_for(f"WARN .*Refused a connection from the proxy {LOOPBACK}: it ended in its first bytes")
+
+
+def test_a_proxy_that_only_looks_is_not_refused(np: Runner) -> None:
+    """Two hops: with each report, the first measures how far it is to the second."""
+    second = np.forwarder(f"proxyin={LOOPBACK}")
+    np.forwarder("proxy=1", to=f"{LOOPBACK}:{second.users}")
+    second.client.wait_for(f"DEBUG .*from the proxy {LOOPBACK}: it ended before it began")
+    seen = len(second.client.lines)
+    with connect(second.users) as user:
+        user.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    second.client.wait_for(f"DEBUG .*from the proxy {LOOPBACK}: it was reset before it began", since=seen)
+    assert not second.client.matches("Refused a connection")
 
 
 def test_proxyin_does_not_wait_for_ever(np: Runner) -> None:

@@ -161,6 +161,134 @@ def test_an_instance_changed_and_deleted(dashboard: DashboardPage, master: Maste
     assert master.call("GET", f"/instances/{id_}").status == 404
 
 
+@pytest.mark.parametrize("mode", [1, 2])
+def test_a_server_without_a_client_says_so(dashboard: DashboardPage, master: Master, mode: int) -> None:
+    port, users, target = free_port(), free_port(), free_port()
+    at_server, at_client = (users, target) if mode == 1 else (target, users)
+    master.create(f"server://{KEY}@127.0.0.1:{port}/127.0.0.1:{at_server}?mode={mode}", "gate")
+    master.create(forwarder_url(free_port(), target), "forwarder")
+    dashboard.sign_in()
+    expect(dashboard.row("gate")).to_contain_text("waits for a client")
+    client = master.create(f"client://{KEY}@127.0.0.1:{port}/127.0.0.1:{at_client}?mode=2&min=1", "inside")["id"]
+    expect(dashboard.row("gate")).not_to_contain_text("waits")
+    master.call("PATCH", f"/instances/{client}", {"action": "stop"})
+    expect(dashboard.row("gate")).to_contain_text("waits for a client")
+    # By now, these have long told how far they have come.
+    for name in ("forwarder", "inside"):
+        expect(dashboard.row(name)).not_to_contain_text("waits")
+    dashboard.button("Stop gate").click()
+    expect(dashboard.row("gate")).to_contain_text("stopped")
+    expect(dashboard.row("gate")).not_to_contain_text("waits")
+
+
+def contrast(one: str, other: str) -> float:
+    """Of two colours such as `rgb(1, 2, 3)` (WCAG 2.2, contrast ratio)."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return sum(factor * part for factor, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    darker, lighter = sorted((luminance(one), luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_in_colour_can_be_read(browser: Browser, master: Master, scheme: str) -> None:
+    master.create(f"server://{KEY}@127.0.0.1:{free_port()}/127.0.0.1:{free_port()}?mode=1", "gate")
+    dashboard = DashboardPage(browser, master, color_scheme=scheme)
+    dashboard.sign_in()
+    page = dashboard.page
+    words = [page.locator(f".np-tile .np-{name}").first for name in ("in", "out")]
+    words += [dashboard.row("gate").locator(f".np-{name}").first for name in ("in", "out", "waits")]
+    sheet = str(page.locator(".np-tile").first.evaluate("e => getComputedStyle(e).backgroundColor"))
+    for word in words:
+        assert contrast(str(word.evaluate("e => getComputedStyle(e).color")), sheet) >= 4.5
+    dashboard.context.close()
+
+
+def test_an_instance_that_is_stopped_is_edited(dashboard: DashboardPage, master: Master) -> None:
+    id_ = master.create(forwarder_url(free_port(), free_port()), "gate")["id"]
+    master.call("PATCH", f"/instances/{id_}", {"action": "stop"})
+    dashboard.sign_in()
+    expect(dashboard.row("gate")).to_contain_text("stopped")
+    dashboard.more("gate", "Edit")
+    dashboard.fill("Target", "127.0.0.1:9")
+    # Another URL starts an instance, here as over the API: the button says so. Enter is as good as the button.
+    expect(dashboard.button("Save and start")).to_be_visible()
+    dashboard.page.keyboard.press("Enter")
+    expect(dashboard.dialog).to_have_count(0)
+    expect(dashboard.row("gate")).to_contain_text("running")
+    assert "/127.0.0.1:9?" in master.call("GET", f"/instances/{id_}").json["url"]
+
+
+def test_enter_that_is_held_down_makes_one_instance(dashboard: DashboardPage, master: Master) -> None:
+    dashboard.sign_in()
+    dashboard.button("New instance").click()
+    dashboard.fill("Alias", "gate")
+    dashboard.fill("Tunnel address", f"127.0.0.1:{free_port()}")
+    dashboard.fill("Target", f"127.0.0.1:{free_port()}")
+    field = dashboard.dialog.get_by_label("Target", exact=True)
+    press = "field.dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter', bubbles: true}))"
+    field.evaluate(f"field => {{ for (let i = 0; i < 5; i++) {press} }}")
+    expect(dashboard.dialog).to_have_count(0)
+    assert [entry["alias"] for entry in master.call("GET", "/instances").json].count("gate") == 1
+
+
+def test_the_key_of_an_instance_removed(dashboard: DashboardPage, master: Master) -> None:
+    id_ = master.create(forwarder_url(free_port(), free_port()), "gate")["id"]
+    dashboard.sign_in()
+    dashboard.more("gate", "Edit")
+    key, url = dashboard.dialog.get_by_label("Key", exact=True), dashboard.dialog.get_by_label("Resulting URL")
+    # Nobody has seen the old one: a new one that is taken back leaves it as it is.
+    key.fill("another")
+    key.fill("")
+    expect(key).to_have_attribute("placeholder", "unchanged")
+    expect(url).to_contain_text("client://••••••••@127.0.0.1")
+    dashboard.button("Show the key").click()
+    expect(key).to_have_value(KEY)
+    key.fill("")
+    expect(url).to_contain_text("client://127.0.0.1")
+    dashboard.button("Save and restart").click()
+    expect(dashboard.dialog).to_have_count(0)
+    assert master.call("GET", f"/instances/{id_}").json["url"].startswith("client://127.0.0.1:")
+
+
+def test_what_was_typed_is_not_lost_by_a_slip(dashboard: DashboardPage) -> None:
+    page = dashboard.page
+    dashboard.sign_in()
+
+    page.evaluate("document.addEventListener('animationstart', e => { document.body.dataset.moved = e.animationName })")
+
+    def slip(how: str) -> None:
+        page.evaluate("delete document.body.dataset.moved")
+        if how == "Esc":
+            page.keyboard.press("Escape")
+        else:
+            page.mouse.click(5, 300)
+
+    for how in ("Esc", "click"):
+        dashboard.button("New instance").click()
+        field = dashboard.dialog.get_by_label("Tunnel address")
+        field.fill(":10101")
+        expect(dashboard.dialog.get_by_label("Resulting URL")).to_contain_text(":10101")
+        slip(how)
+        # It shakes, and stays.
+        expect(page.locator("body")).to_have_attribute("data-moved", "q-scale")
+        expect(field).to_have_value(":10101")
+        # What is as it was at first can go.
+        field.fill("")
+        expect(dashboard.dialog.get_by_label("Resulting URL")).not_to_contain_text(":10101")
+        slip(how)
+        expect(dashboard.dialog).to_have_count(0)
+    for button in ("Cancel", "Close"):
+        dashboard.button("New instance").click()
+        dashboard.fill("Tunnel address", ":10101")
+        expect(dashboard.dialog.get_by_label("Resulting URL")).to_contain_text(":10101")
+        dashboard.button(button).click()
+        expect(dashboard.dialog).to_have_count(0)
+
+
 def test_an_instance_opened(dashboard: DashboardPage, master: Master) -> None:
     page = dashboard.page
     with socket.create_server(("127.0.0.1", 0)) as taken, Echo() as target:

@@ -201,11 +201,35 @@ def test_tunables_that_change_begin_everything_anew(tmp_path: Path) -> None:
     text = forwarder("a", free_port(), 9) + forwarder("b", free_port(), 9, 'processes = "each"')
     with Fleet(tmp_path / "t.toml", text) as fleet:
         fleet.well()
-        fleet.write('[tunables]\nNP_LOG_FORMAT = "json"\n' + text)
+        fleet.write('[tunables]\nNP_TCP_DIAL_TIMEOUT = "7s"\nNP_LOG_FORMAT = "json"\n' + text)
         fleet.wait_for('"message":".*read; tunnels ended: 2, begun: 2, left alone: 0')
         fleet.well()
         fleet.wait_for('"tunnel":"b".*"event":"checkpoint"')
         assert fleet.stop() == 0
+
+
+def test_another_log_format_touches_only_who_writes_its_own_lines(tmp_path: Path, hold: Callable[[int], Held]) -> None:
+    ports = [free_port() for _ in range(3)]
+    with Echo() as target:
+        text = forwarder("a", ports[0], target.port) + forwarder("b", ports[1], target.port, 'processes = "each"')
+        text += forwarder("c", ports[2], target.port, "workers = 2")
+        with Fleet(tmp_path / "t.toml", text) as fleet:
+            fleet.well()
+            held = [hold(ports[0]), hold(ports[1])]
+            fleet.write('[tunables]\nNP_LOG_FORMAT = "json"\n' + text)
+            fleet.wait_for('"message":".*read; tunnels ended: 1, begun: 1, left alone: 2')
+            for name in "abc":
+                fleet.wait_for(f'"tunnel":"{name}".*"event":"checkpoint"')
+            # A line of the workers themselves.
+            fleet.wait_for('"tunnel":"c".*Forwarding')
+            seen = len(fleet.lines)
+            fleet.write(text)
+            fleet.wait_for("INFO .*read; tunnels ended: 1, begun: 1, left alone: 2", since=seen)
+            fleet.wait_for("INFO  c: Forwarding", since=seen)
+            for each in held:
+                each.check()
+            fleet.well()
+            assert fleet.stop() == 0
 
 
 def test_a_process_that_is_killed_is_started_again_and_touches_no_other(
@@ -265,6 +289,14 @@ def test_the_socket_is_for_its_user_alone(tmp_path: Path) -> None:
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert fleet.stop() == 0
         assert not path.exists()
+
+
+def test_a_runtime_folder_that_is_a_link_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / "runtime").symlink_to(tmp_path)
+    with Fleet(tmp_path / "t.toml", forwarder("a", free_port(), 9)) as fleet:
+        assert fleet.wait() == 1
+        (line,) = fleet.stderr
+        assert f"the folder {tmp_path / 'runtime'} is a symbolic link, not a folder; NP_RUNTIME_DIR names another" in line
 
 
 @pytest.mark.parametrize("text", ["[tunnels.web\n", f'[tunnels.web]\nurl = "server://{SECRET}@:1/:2?tls=9"\nmin = 1\n'])

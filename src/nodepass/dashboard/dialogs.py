@@ -29,6 +29,14 @@ def dialog(title: str, *, wide: bool = False) -> Iterator[ui.dialog]:
             yield opened
 
 
+def keep_open(opened: ui.dialog, *, kept: bool) -> None:
+    """Whether only its buttons close a dialog, and neither Esc nor a click beside it."""
+    if kept:
+        opened.props("persistent")
+    else:
+        opened.props(remove="persistent")
+
+
 def icon_button(icon: str, label: str, on_click: Callable[..., Any] | None = None) -> ui.button:
     """A button that is a picture, with its name for those who do not see it."""
     button = ui.button(icon=icon, color=None, on_click=on_click)

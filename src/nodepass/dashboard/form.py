@@ -1,7 +1,9 @@
 """The form that makes and edits instances: a field for each parameter of the table, and the URL that comes of it, live.
 
-The key of an instance that is edited does not come to the page unless somebody asks to see it: while its field is empty,
-the key stays as it is.
+The key of an instance that is edited does not come to the page unless somebody asks to see it: until then, an empty field
+means that the key stays as it is. Whoever has seen it and empties the field removes it.
+
+Once something in it has been changed, the form does not close by Esc or by a click beside it, which would lose that.
 """
 
 from __future__ import annotations
@@ -13,9 +15,9 @@ from nicegui import ui
 
 from nodepass.config.values import Mode
 from nodepass.dashboard.actions import attempt, name_of
-from nodepass.dashboard.dialogs import dialog, icon_button
+from nodepass.dashboard.dialogs import dialog, icon_button, keep_open
 from nodepass.dashboard.fields import Draft, Look, draft_of, groups_of
-from nodepass.master.model import LONGEST_TEXT
+from nodepass.master.model import LONGEST_TEXT, Status
 
 if TYPE_CHECKING:
     from nodepass.dashboard.fields import Field
@@ -26,6 +28,8 @@ _KEY_BYTES: Final = 32
 """Random bytes in a key, as `nodepass genkey` makes one."""
 
 _INPUT: Final = "outlined dense hide-bottom-space"
+
+_NO_KEY: Final = "none: everybody can derive it"
 
 _PARTS: Final = {
     Mode.SERVER: {
@@ -85,8 +89,10 @@ class Form:
         self._edited, self._dialog = edited, opened
         self._draft = draft_of(source.url) if source is not None else Draft(Mode.SERVER)
         self._kept_key = self._draft.key
+        self._key_seen = not self._kept_key
         self._alias = ""
         self._tried = False
+        self._at_work = False
         self._touched: set[str] = set()
         self._fields: dict[str, Any] = {}
         self._shows_key = False
@@ -103,9 +109,8 @@ class Form:
                 self._eye = icon_button("visibility", "Show the key in the URL", self._turn_url)
             with ui.row().classes("np-buttons"):
                 ui.button("Cancel", on_click=opened.close).props("flat no-caps")
-                ui.button("Create" if edited is None else "Save and restart", on_click=self._submit).props(
-                    "unelevated no-caps"
-                )
+                ui.button(_what_it_does(edited), on_click=self._submit).props("unelevated no-caps")
+        self._unchanged = self._contents()
         self._refresh()
 
     # Its fields.
@@ -161,23 +166,23 @@ class Form:
         else:
             element = ui.input(each.name, placeholder=each.default_label, value=value).without_auto_validation()
             element.on_value_change(lambda event: self._set(each.name, event.value))
-            element.props(_INPUT + ' autocomplete="off" stack-label')
+            element.on("keydown.enter", self._submit).props(_INPUT + ' autocomplete="off" stack-label')
         element.classes("np-field").props["hint"] = each.help
         self._fields[each.name] = element
 
     def _text(self, name: str, value: str, texts: tuple[str, str, str], *, longest: int = 4096) -> None:
         label, placeholder, hint = texts
         element = ui.input(label, placeholder=placeholder, value=value).without_auto_validation()
-        element.on_value_change(lambda event: self._set(name, event.value))
+        element.on_value_change(lambda event: self._set(name, event.value)).on("keydown.enter", self._submit)
         element.props(f'{_INPUT} maxlength={longest} autocomplete="off" stack-label').classes("np-field")
         element.props["hint"] = hint
         self._fields[name] = element
 
     def _key_field(self) -> None:
-        kept = bool(self._kept_key)
-        element = ui.input("Key", placeholder="unchanged" if kept else "none: everybody can derive it", password=True)
-        element.without_auto_validation()
-        element.on_value_change(lambda event: self._set("tunnel key", event.value))
+        is_on_page = self._key_seen or self._draft.key != self._kept_key
+        element = ui.input("Key", value=self._draft.key if is_on_page else "", password=True).without_auto_validation()
+        element.on_value_change(lambda event: self._set("tunnel key", event.value)).on("keydown.enter", self._submit)
+        element.props["placeholder"] = _NO_KEY if self._key_seen else "unchanged"
         element.props(f'{_INPUT} maxlength=512 autocomplete="new-password" stack-label').classes("np-field")
         element.props["hint"] = "The same at both ends. Without one, it is derived from the tunnel's port"
         with element.add_slot("append"):
@@ -192,8 +197,10 @@ class Form:
     def _turn_key(self) -> None:
         element = self._fields["tunnel key"]
         is_hidden = element.props.get("type") == "password"
-        if is_hidden and not element.value:
-            element.set_value(self._draft.key)
+        if is_hidden and not element.value and not self._key_seen:
+            self._key_seen = True
+            element.props["placeholder"] = _NO_KEY
+            element.set_value(self._kept_key)
         element.props(f"type={'text' if is_hidden else 'password'}")
 
     # What is in them.
@@ -203,7 +210,7 @@ class Form:
         if name == "alias":
             self._alias = text
         elif name == "tunnel key":
-            self._draft.key = text or self._kept_key
+            self._draft.key = text or ("" if self._key_seen else self._kept_key)
         elif name in _PARTS[self._draft.mode]:
             setattr(self._draft, name, text)
         elif text:
@@ -231,7 +238,13 @@ class Form:
             element.error = wrong.get(name) if self._tried or name in self._touched else None
         without_field = [text for name, text in wrong.items() if name not in self._fields]
         self._whole.set_text("; ".join(without_field) if self._tried else "")
+        keep_open(self._dialog, kept=self._contents() != self._unchanged)
         return wrong
+
+    def _contents(self) -> tuple[object, ...]:
+        """What would be lost, if it is not what was there at first."""
+        draft = self._draft
+        return self._alias, draft.key, draft.address, draft.targets, dict(draft.values)
 
     async def _submit(self) -> None:
         self._tried = True
@@ -241,10 +254,23 @@ class Form:
                 first.run_method("focus")
             ui.notify("Some fields are not right yet", type="warning")
             return
+        # Enter repeats while it is held down, and the dialog takes a moment to be gone: once it has worked, no more.
+        if self._at_work:
+            return
+        self._at_work = True
         if self._edited is None:
             made = await attempt(self._core.create(self._draft.url(), self._alias.strip()))
         else:
             made = await attempt(self._core.replace_url(self._edited.id, self._draft.url()))
-        if made is not None:
+        if made is None:
+            self._at_work = False
+        else:
             ui.notify(f"{name_of(made)} starts", type="positive")
             self._dialog.close()
+
+
+def _what_it_does(edited: Instance | None) -> str:
+    """What the button says: an instance that gets another URL is started, even one that was stopped (spec: master.md)."""
+    if edited is None:
+        return "Create"
+    return "Save and start" if edited.status is Status.STOPPED else "Save and restart"

@@ -16,6 +16,7 @@ export default {
               <span class="np-status" :class="'np-status-' + row.status"><i aria-hidden="true"></i>{{ row.status }}</span>
               <button type="button" class="np-name" @click="act(row, 'open')">{{ row.alias || row.id }}</button>
               <span class="np-kind">{{ row.type }}<template v-if="row.alias"> · {{ row.id }}</template></span>
+              <span v-if="row.waits" class="np-waits">waits for a client</span>
               <span v-if="row.tags.length" class="np-tags"><span v-for="tag in row.tags" :key="tag" class="np-tag">{{ tag }}</span></span>
             </div></td>
             <td class="np-cell-way"><code>{{ row.tunnel }}</code><span class="np-arrow" aria-label="to">→</span><code v-for="target in row.targets" :key="target">{{ target }} </code></td>

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from nicegui.element import Element
 
 from nodepass.dashboard.fields import draft_of
+from nodepass.master.model import Kind, Status
+from nodepass.net.life import Stage
 from nodepass.units import size_text
 
 if TYPE_CHECKING:
@@ -49,8 +51,14 @@ class InstanceTable(Element, component="instance_table.js"):
             self.update()
 
 
-def row_of(instance: Instance, recent: Recent) -> dict[str, Any]:
-    """What a row shows of an instance; nothing secret is in it."""
+def row_of(instance: Instance, recent: Recent, stage: Stage) -> dict[str, Any]:
+    """What a row shows of an instance; nothing secret is in it.
+
+    Args:
+        instance: which.
+        recent: what instances have done lately.
+        stage: how far its process has come.
+    """
     draft, figures, now = draft_of(instance.url), instance.figures, recent.now(instance.id)
     points = list(recent.points(instance.id))[-SPARK_POINTS:]
     return {
@@ -58,6 +66,7 @@ def row_of(instance: Instance, recent: Recent) -> dict[str, Any]:
         "alias": instance.alias,
         "type": instance.type.value,
         "status": instance.status.value,
+        "waits": waits_for_client(instance, stage),
         "tunnel": draft.address,
         "targets": draft.targets.split(","),
         "tags": [f"{key}: {value}" if value else key for key, value in instance.tags.items()],
@@ -70,6 +79,12 @@ def row_of(instance: Instance, recent: Recent) -> dict[str, Any]:
         "total_sent": size_text(figures.tcptx + figures.udptx),
         "spark": spark(points),
     }
+
+
+def waits_for_client(instance: Instance, stage: Stage) -> bool:
+    """Whether it is a server that runs, and that no client has come to. A forwarder is connected as soon as it listens."""
+    is_up = instance.status is Status.RUNNING and instance.type is Kind.SERVER
+    return is_up and stage is Stage.LISTENING
 
 
 def spark(points: Sequence[Point]) -> str:

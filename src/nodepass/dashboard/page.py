@@ -93,7 +93,8 @@ class Page:
     def _refresh(self) -> None:
         self._name.set_text(self._core.master.alias or HOST_NAME)
         self._overview.refresh()
-        rows = [row_of(instance, self._backend.recent) for instance in self._core.all()]
+        core, recent = self._core, self._backend.recent
+        rows = [row_of(instance, recent, core.stage(instance.id)) for instance in core.all()]
         if self._wanted:
             rows = [row for row in rows if self._wanted in _searchable(row)]
         self._table.show(rows, searched=bool(self._wanted))

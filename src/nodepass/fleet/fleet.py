@@ -2,7 +2,8 @@
 
 What always holds:
 
-- A tunnel that has not changed is not touched, whatever else changes.
+- A tunnel that has not changed is not touched, whatever else changes but the tunables; and of these, another log format
+  touches only tunnels whose processes write lines of their own.
 - A file with an error changes nothing at all: it is told, and everything goes on as it was.
 - The file is read by one task. What asks for a reading while that is busy, once or a thousand times, brings one more.
 - A tunnel that has changed has ended before its successor begins: they may want the same port. So has what is gone before
@@ -14,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -185,10 +186,15 @@ class Fleet:
 
     async def _apply(self, file: TunnelsFile) -> None:
         before, self._file = self._file, file
-        anew = file.tunables != before.tunables
+        reformatted = file.tunables.log_format is not before.tunables.log_format
+        anew = file.tunables != replace(before.tunables, log_format=file.tunables.log_format)
         if anew:
             self._log.info("The tunables have changed: every tunnel begins anew")
-        ending = [tunnel for name, tunnel in self._tunnels.items() if anew or file.entries.get(name) != tunnel.entry]
+        ending = [
+            tunnel
+            for name, tunnel in self._tunnels.items()
+            if anew or file.entries.get(name) != tunnel.entry or (reformatted and tunnel.writes_lines)
+        ]
         for tunnel in ending:
             name = tunnel.entry.name
             self._log.of(name).info("%s", "Changed" if name in file.entries else "Not in the file any more")
@@ -198,6 +204,8 @@ class Fleet:
         if anew:
             await self._processes.close()
             self._set_up()
+        elif reformatted:
+            self._set_variables()
         if not self._stopping:
             kept = len(self._tunnels)
             await self._make_missing()
@@ -206,13 +214,17 @@ class Fleet:
 
     # The tunnels.
 
-    def _set_up(self) -> None:
-        """Have the file's variables for all that is started from now on."""
+    def _set_variables(self) -> None:
+        """Have the file's variables for all processes that are started from now on, and its format for all log lines."""
         for variable in tunables.ALL:
             if variable.name not in self._environ:
                 os.environ.pop(variable.name, None)
         os.environ.update(self._file.variables)
         use_format(self._logger, self._file.tunables.log_format)
+
+    def _set_up(self) -> None:
+        """Have the file's tunables for all that is started from now on."""
+        self._set_variables()
         self._processes = Processes(self._files.with_name(self._files.name + PROCESSES_LOCK), self._log)
         self._surroundings = Surroundings(
             processes=self._processes,

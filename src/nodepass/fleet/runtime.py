@@ -65,13 +65,16 @@ def open_folder(folder: Path) -> None:
     """Make the folder, for its owner alone.
 
     Raises:
-        RunError: it cannot be made, or is another user's.
+        RunError: it cannot be made, is a symbolic link, or is another user's.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.lstat()
     except OSError as error:
         raise RunError(f"the folder {folder} cannot be made: {error.strerror}") from None
+    if stat.S_ISLNK(found.st_mode):
+        # Whoever may turn it around chooses where the sockets are, so where it leads is not proposed either.
+        raise RunError(f"the folder {folder} is a symbolic link, not a folder; {VARIABLE} names another")
     if not stat.S_ISDIR(found.st_mode) or found.st_uid not in {os.geteuid(), 0} or found.st_mode & stat.S_IWOTH:
         raise RunError(f"the folder {folder} is not this user's own; {VARIABLE} names another")
 

@@ -39,6 +39,12 @@ class Tunnel(ABC):
         entry: what it is.
     """
 
+    writes_lines = False
+    """Whether it has processes that write to standard output themselves, in the format that was in force when they began.
+
+    What has a process of its own has not: its lines come here, and are written here.
+    """
+
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
 
@@ -80,6 +86,7 @@ class LocalTunnel(Tunnel):
 
     def __init__(self, entry: Entry, tunables: Tunables, logger: logging.Logger) -> None:
         super().__init__(entry)
+        self.writes_lines = not isinstance(entry.config, MasterConfig) and entry.config.workers != 1
         self._tunables = tunables
         self._logger = tunnel_logger(entry.name, logger)
         self._errors = _LastError()

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from nodepass.config import MasterConfig, Tunables
     from nodepass.log import Log
     from nodepass.master.model import Change
+    from nodepass.net.life import Stage
 
 T = TypeVar("T")
 
@@ -141,12 +142,12 @@ class Instances:
         return self._find(id).instance
 
     def pid(self, id: str) -> int | None:  # noqa: A002 - see above
-        """Process ID of an instance; None while it has no process.
-
-        Raises:
-            UnknownInstanceError: there is none with this ID.
-        """
+        """Process ID of an instance; None while it has no process. Raises as `get` does."""
         return self._find(id).pid
+
+    def stage(self, id: str) -> Stage:  # noqa: A002 - see above
+        """How far the process of an instance has come, as it last told; STARTING without one. Raises as `get` does."""
+        return self._find(id).stage
 
     async def create(self, url: str, alias: str = "") -> Instance:
         """Make an instance, and start it. That it cannot run, as with a port that is taken, its status shows later.

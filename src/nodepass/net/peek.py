@@ -6,7 +6,7 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING, Protocol
 
-from nodepass.errors import ProtocolError
+from nodepass.errors import ProtocolError, SilentEndError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,10 +32,11 @@ class Peek:
         timeout: seconds until an undecided connection is closed.
         examine: see `Examiner`. While it asks for more, what it has seen is removed, since it stays in no one's way.
         done: called once with the socket when `examine` has decided.
-        failed: called instead when it ends, breaks or takes too long; the socket is closed then.
+        failed: called instead when it ends, breaks or takes too long; the socket is closed then. The error is a
+            `SilentEndError` where it ended and not one byte had come.
     """
 
-    __slots__ = ("_done", "_examine", "_failed", "_loop", "_size", "_sock", "_timer")
+    __slots__ = ("_done", "_examine", "_failed", "_loop", "_size", "_sock", "_spoke", "_timer")
 
     def __init__(
         self,
@@ -53,6 +54,7 @@ class Peek:
         self._examine = examine
         self._done = done
         self._failed = failed
+        self._spoke = False
         self._timer = self._loop.call_later(timeout, self._fail, ProtocolError("nothing was sent in time"))
         self._loop.add_reader(sock.fileno(), self._on_readable)
 
@@ -64,11 +66,15 @@ class Peek:
     def _on_readable(self) -> None:
         try:
             data = self._sock.recv(self._size, socket.MSG_PEEK)
+            self._spoke = self._spoke or bool(data)
             remove = self._examine(data) if data else self._ended_early()
             taken = len(data) if remove is None else remove
             if taken:
                 self._sock.recv(taken)
         except (BlockingIOError, InterruptedError):
+            return
+        except ConnectionResetError as error:
+            self._fail(error if self._spoke else SilentEndError("it was reset before it began"))
             return
         except (OSError, ProtocolError) as error:
             self._fail(error)
@@ -77,9 +83,10 @@ class Peek:
             self._release()
             self._done(self._sock)
 
-    @staticmethod
-    def _ended_early() -> int:
-        raise ProtocolError("it ended before it began")
+    def _ended_early(self) -> int:
+        if self._spoke:
+            raise ProtocolError("it ended in its first bytes")
+        raise SilentEndError("it ended before it began")
 
     def _release(self) -> None:
         self._timer.cancel()

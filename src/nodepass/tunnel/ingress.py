@@ -10,7 +10,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from nodepass.config import Blocked
-from nodepass.errors import TunnelError
+from nodepass.errors import SilentEndError, TunnelError
 from nodepass.log import DEBUG, WARN
 from nodepass.net.listen import TcpListener
 from nodepass.protocol.launch import REFUSED, REPEATED
@@ -98,10 +98,13 @@ class TcpIngress:
             self._resources.meter.end(udp=False)
 
     def _header_failed(self, header: ProxyHeader, error: Exception) -> None:
-        """A trusted proxy's connection did not begin as it must."""
+        """A trusted proxy's connection did not begin as it must, or the proxy only looked whether somebody listens."""
         self._arriving.discard(header)
         self._resources.meter.end(udp=False)
         log = self._resources.log
+        if isinstance(error, SilentEndError):
+            log.seldom("probe", DEBUG, "Without a user, a connection from the proxy %s: %s", header.remote.ip, error)
+            return
         log.seldom("proxyin", WARN, "Refused a connection from the proxy %s: %s", header.remote.ip, error)
 
     def _may_come(self, sock: socket.socket, remote: Address) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from nodepass.config import Secret
     from nodepass.master.model import Change, Event, Instance
+    from nodepass.net.life import Stage
 
 
 class Identity(Protocol):
@@ -78,6 +79,13 @@ class Core(Protocol):
 
     def get(self, id: str) -> Instance:  # noqa: A002 - what it is called everywhere
         """One instance.
+
+        Raises:
+            UnknownInstanceError: there is none of this ID.
+        """
+
+    def stage(self, id: str) -> Stage:  # noqa: A002 - see above
+        """How far the process of an instance has come, as it last told; `Stage.STARTING` where it has none.
 
         Raises:
             UnknownInstanceError: there is none of this ID.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from nodepass.config import Secret, parse_url, to_url
 from nodepass.errors import SameUrlError, StateError, UnknownInstanceError
 from nodepass.master.model import Action, Change, Event, EventType, Instance, Kind, Status
+from nodepass.net.life import Stage
 
 if TYPE_CHECKING:
     from nodepass.config import Config
@@ -105,6 +106,10 @@ class FakeCore:
         except KeyError:
             message = "no instance has this ID"
             raise UnknownInstanceError(message) from None
+
+    def stage(self, id: str) -> Stage:  # noqa: A002
+        self.get(id)
+        return Stage.CONNECTED
 
     async def create(self, url: str, alias: str = "") -> Instance:
         self._store()
