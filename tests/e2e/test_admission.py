@@ -151,6 +151,10 @@ def test_a_proxy_that_only_looks_is_not_refused(np: Runner) -> None:
     seen = len(second.client.lines)
     with connect(second.users) as user:
         user.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        # Whoever came before somebody who is served has been taken in: a reset comes to nobody's notice before.
+        with Echo(second.target), connect(second.users) as another:
+            another.sendall(TEXT)
+            assert exchange(another, b"hello") == b"hello"
     second.client.wait_for(f"DEBUG .*from the proxy {LOOPBACK}: it was reset before it began", since=seen)
     assert not second.client.matches("Refused a connection")
 
