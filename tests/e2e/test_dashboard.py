@@ -261,7 +261,8 @@ def test_what_was_typed_is_not_lost_by_a_slip(dashboard: DashboardPage) -> None:
     # Not the animation itself: a machine that is busy may not draw it in time.
     page.evaluate(
         """new MutationObserver(changes => {
-            if (changes.some(change => change.target.classList.contains('q-animate--scale'))) document.body.dataset.shaken = ''
+            const shaken = changes.some(change => change.target.classList.contains('q-animate--scale'))
+            if (shaken) document.body.dataset.shaken = ''
         }).observe(document, { subtree: true, attributes: true, attributeFilter: ['class'] })"""
     )
 
