@@ -46,6 +46,7 @@ from tests.harness.stranger import forged
 from tests.harness.workers import COUNT, QUERY, Users, carries, dies_with, gone, kill, pids, serving
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from tests.harness import NodePass, Tunnel
@@ -93,7 +94,7 @@ def not_over_http2(np: Runner) -> None:
         pytest.skip("which processes carry users is chance")
 
 
-def begin(np: Runner, setup: str, query: str = "") -> Stage:
+def begin(np: Runner, setup: str, query: str = "", env: Mapping[str, str] | None = None) -> Stage:
     """Start it, and wait until all processes serve."""
     flow, _, end = setup.partition(" ")
     if end == "server":
@@ -102,10 +103,10 @@ def begin(np: Runner, setup: str, query: str = "") -> Stage:
             not_over_http2(np)
     query = f"{QUERY}&{query}" if query else QUERY
     if flow == "single":
-        tunnel = np.forwarder(query)
+        tunnel = np.forwarder(query, env=env)
     else:
         server, client = (f"strict=1&{query}", MANY) if end == "server" else ("", query)
-        tunnel = np.tunnel(flow, server=server, client=client)
+        tunnel = np.tunnel(flow, server=server, client=client, env=env)
     several = serving(tunnel.server if end == "server" else tunnel.client)
     return Stage(tunnel, several, tunnel.users if several is tunnel.ingress else tunnel.target)
 
@@ -128,7 +129,8 @@ def test_all_processes_serve_and_one_that_is_killed_comes_back(np: Runner, setup
 
 @pytest.mark.parametrize("setup", SETUPS)
 def test_one_line_has_the_figures_of_all(np: Runner, setup: str) -> None:
-    stage = begin(np, setup)
+    # UDP users are there for longer than a stop waits for them.
+    stage = begin(np, setup, env={"NP_SHUTDOWN_TIMEOUT": "300ms"})
     size, lines = 1000, []
     with Echo(stage.tunnel.target), UdpEcho(stage.tunnel.target), Users(stage.tunnel.users) as users, ExitStack() as more:
         users.until_all_carry(stage.several, stage.port)
@@ -475,7 +477,9 @@ def of_one_instance(master: Master) -> list[int]:
 @pytest.mark.parametrize("how", ["stop", "kill"])
 def test_a_master_sees_one_instance(tmp_path: Path, how: str) -> None:
     users, target = free_port(), free_port()
-    with Master(tmp_path) as master, Echo(target), Users(users) as all_users:
+    # These users stay: what ends waits for them.
+    env = {"NP_SHUTDOWN_TIMEOUT": "300ms"}
+    with Master(tmp_path, env=env) as master, Echo(target), Users(users) as all_users:
         master.ready()
         with master.events() as events:
             made = master.create(f"client://127.0.0.1:{users}/127.0.0.1:{target}?mode=1&log=none&{QUERY}")

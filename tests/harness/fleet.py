@@ -65,6 +65,8 @@ class Fleet(Process):
     def well(self, code: int = 0) -> Self:
         """Wait until `nodepass status` has this exit code."""
         end = time.monotonic() + TIMEOUT
-        while (done := self.nodepass("status", str(self.path), "--wait", "5")).returncode != code:
+        # It waits for nothing but that all is well.
+        patience = () if code else ("--wait", "5")
+        while (done := self.nodepass("status", str(self.path), *patience)).returncode != code:
             assert time.monotonic() < end, f"{done.returncode} {done.stdout} {done.stderr}\n{self.log()}"
         return self

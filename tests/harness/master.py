@@ -8,6 +8,7 @@ import queue
 import socket
 import ssl
 import threading
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -150,7 +151,10 @@ class Events:
 
     def wait_for(self, type_: str, **members: object) -> dict[str, Any]:
         """Wait for an event of this type, whose instance has these members."""
+        end = time.monotonic() + TIMEOUT
         while True:
+            # Others may come all the time.
+            assert time.monotonic() < end, f"no {type_} {members}"
             event = self.next()
             assert event is not None, f"the stream ended without {type_} {members}"
             data = event[1]

@@ -77,7 +77,8 @@ def read_file(path: Path, environ: Mapping[str, str], *, offline: bool = False) 
         environ: the environment.
         offline: whether to look at nothing but the file: keys and certificates are elsewhere.
     """
-    report = Report(str(path), files=[path])
+    report = Report(str(path))
+    report.about_to_read(path)
     folder = path.parent.absolute()
     top = Table(report, "", folder)
     secrets = Secrets(environ, offline)

@@ -28,7 +28,7 @@ from nodepass.fleet.problems import Severity
 from nodepass.fleet.runtime import PROCESSES_LOCK, SOCKET
 from nodepass.fleet.state import health_of, summary
 from nodepass.fleet.tunnels import LocalTunnel, ProcessTunnel
-from nodepass.fleet.watch import look_at, watch
+from nodepass.fleet.watch import watch
 from nodepass.log import DEBUG, INFO, Log
 from nodepass.master.events import EventHub
 from nodepass.master.processes import Processes
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from nodepass.fleet.problems import Report
     from nodepass.fleet.state import Health
     from nodepass.fleet.tunnels import Tunnel
-    from nodepass.fleet.watch import Look
     from nodepass.notify import Notifier
 
 
@@ -57,12 +56,10 @@ class Reading:
     Args:
         file: what it says.
         report: what is wrong with it; nothing that keeps it from being used.
-        seen: what it and the files of keys were just before.
     """
 
     file: TunnelsFile
     report: Report
-    seen: Look
 
 
 class Fleet:
@@ -92,7 +89,6 @@ class Fleet:
         self._path = path
         self._file = reading.file
         self._report = reading.report
-        self._seen = reading.seen
         self._environ = environ
         self._files = files
         self._logger = logger
@@ -122,7 +118,7 @@ class Fleet:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._asked.set)
         self._keeper = asyncio.create_task(self._keep_current(), name="reload")
         if self._watched:
-            self._tasks.start(watch(lambda: self._report.files, self._asked.set, self._seen), "watch")
+            self._tasks.start(watch(lambda: self._report.seen, self._asked.set), "watch")
 
     async def stop(self) -> None:
         """End all tunnels gracefully."""
@@ -250,6 +246,5 @@ class Fleet:
 
 def first_reading(path: Path, environ: Mapping[str, str]) -> Reading | Report:
     """Read a file for the first time; gives the report where it is no good."""
-    seen = look_at((path,))
     file, report = read_file(path, environ)
-    return report if file is None else Reading(file, report, seen)
+    return report if file is None else Reading(file, report)

@@ -6,8 +6,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from nodepass.fleet.watch import look_at
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from nodepass.fleet.watch import Look
 
 
 class Severity(StrEnum):
@@ -59,13 +63,17 @@ class Report:
 
     file: str
     problems: list[Problem] = field(default_factory=list)
-    files: list[Path] = field(default_factory=list)
-    """What has been read, or should have been: when one of them changes, it is worth another look."""
+    seen: Look = field(default_factory=dict)
+    """What was read, or should have been, as it was just before: when one of them changes, it is worth another reading."""
 
     @property
     def is_good(self) -> bool:
         """Whether the file can be used."""
         return not any(problem.severity is Severity.ERROR for problem in self.problems)
+
+    def about_to_read(self, path: Path) -> None:
+        """A file is read next: what it is now is remembered, so that no change is missed however soon it comes."""
+        self.seen.update(look_at((path,)))
 
     def wrong(self, table: str, key: str, text: str) -> None:
         """Add an error."""

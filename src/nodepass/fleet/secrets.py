@@ -81,7 +81,7 @@ class Secrets:
         return self._of_file(CREDENTIAL, table.folder / folder / name, table)
 
     def _of_file(self, key: str, path: Path, table: Table) -> str | None:
-        table.report.files.append(path)
+        table.report.about_to_read(path)
         try:
             data, mode = read_regular_file(path, LONGEST_KEY)
             secret = data.decode("utf-8").strip("\r\n")

@@ -34,20 +34,18 @@ def _seen(path: Path) -> tuple[int, ...] | None:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_mode
 
 
-async def watch(paths: Callable[[], Iterable[Path]], changed: Callable[[], object], seen: Look) -> None:
+async def watch(last_read: Callable[[], Look], changed: Callable[[], object]) -> None:
     """Call `changed` whenever a file has, for ever.
 
     Args:
-        paths: the files at this moment.
+        last_read: what the files were when they were last read.
         changed: called once they have settled.
-        seen: what they were when they were last read.
     """
     while True:
         await asyncio.sleep(INTERVAL)
+        seen = last_read()
         # In a thread: a file may be on a disk that does not answer.
-        now = await asyncio.to_thread(look_at, paths())
-        # A file that is asked about for the first time is not one that has changed.
-        seen = {path: seen.get(path, state) for path, state in now.items()}
+        now = await asyncio.to_thread(look_at, seen)
         if now == seen:
             continue
         while True:
@@ -56,5 +54,4 @@ async def watch(paths: Callable[[], Iterable[Path]], changed: Callable[[], objec
             if again == now:
                 break
             now = again
-        seen = now
         changed()
