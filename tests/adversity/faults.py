@@ -5,84 +5,29 @@ A fault returns when it is over.
 
 from __future__ import annotations
 
-import itertools
+import os
 import signal
 import socket
 import time
-from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from nodepass.config import PoolTransport
-from tests.adversity.chaos import CLEAR, TcpTroubles
-from tests.adversity.scene import COOLDOWN, NOTICED
-from tests.adversity.table import is_long
-from tests.harness import Troubles
+from tests.adversity.bounds import NOT_NOTICED
+from tests.adversity.chaos import CLEAR
+from tests.adversity.scene import SEVERAL
+from tests.harness import Troubles, workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from tests.adversity.chaos import Chaos
+    from tests.adversity.chaos import Chaos, TcpTroubles
     from tests.adversity.scene import Scene
     from tests.harness import Process, UdpWay
 
-NOT_NOTICED: Final = NOTICED / 3
-LONG_SILENCE: Final = NOTICED + 2 * COOLDOWN
-"""Both sides have given up and tried again."""
-
-WITHIN: Final = COOLDOWN + 1.0 if is_long() else 20.0
-"""Seconds from the end of a fault until users are served again. The short form leaves looking at the clock to the long one:
-how long things take beside all other tests says more about the machine.
-"""
-
-DEAD: Final = "ERROR +(Client|Server) error: .*(broke|peer closed|nothing was heard)"
 NO_TARGET: Final = r"ERROR +No target for the user at [\d.:]+: cannot connect"
-IN_USE: Final = "ERROR .*cannot listen on TCP .*in use"
-"""Words for an operator."""
+"""An operator's word of it."""
 
 WHILE: Final = 0.5
 """Seconds that a trouble lasts."""
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Something that goes wrong.
-
-    Args:
-        name: what.
-        happen: does it, and puts it right.
-        harmless: nobody's connection breaks of it.
-        target: whether there is a target when it begins.
-        udp_only: it happens to datagrams of QUIC.
-        killed: processes whose connections the system ends for them, which nobody can tell from a proper end.
-        query: parameters of both ends' URLs.
-        told: what some end's log says of it: a pattern. Nothing, where nobody is there to tell, or nobody need notice.
-    """
-
-    name: str
-    happen: Callable[[Scene], None]
-    harmless: bool = False
-    target: bool = True
-    udp_only: bool = False
-    killed: Sequence[str] = ()
-    query: str = "log=info"
-    told: str = ""
-
-    def __str__(self) -> str:
-        return self.name.replace(" ", "-")
-
-    @property
-    def repeats(self) -> bool:
-        """Whether a target may hear the beginning of a connection twice: an end that dies takes along whom it had served.
-
-        The word that a target was reached can get lost with it. The user is then sent another way (`relay/joining`), with
-        what it had said so far.
-        """
-        return bool({"server", "client"} & set(self.killed))
-
-    def suits(self, transport: PoolTransport) -> bool:
-        """Whether it can happen to such a tunnel."""
-        return not self.udp_only or transport is PoolTransport.QUIC
 
 
 def role(scene: Scene, name: str) -> Process:
@@ -111,6 +56,22 @@ def freeze(scene: Scene, name: str, seconds: float) -> None:
     process.send_signal(signal.SIGSTOP)
     last(seconds)
     process.send_signal(signal.SIGCONT)
+
+
+def kill_each(scene: Scene, name: str) -> None:
+    """`kill -9` of each of an end's processes, one when another has taken the place of the one before."""
+    process = scene.end(name)
+    for place in range(1, SEVERAL + 1):
+        since = workers.kill(process, place)
+        workers.serving(process, SEVERAL, since=since)
+
+
+def freeze_each(scene: Scene, name: str, seconds: float) -> None:
+    """SIGSTOP and, later, SIGCONT of each of an end's processes, one after another."""
+    for pid in workers.pids(scene.end(name)).values():
+        os.kill(pid, signal.SIGSTOP)
+        last(seconds)
+        os.kill(pid, signal.SIGCONT)
 
 
 def last(seconds: float) -> None:
@@ -209,63 +170,3 @@ def way_of(scene: Scene, where: str) -> Chaos:
 def udp_way_of(scene: Scene, where: str) -> UdpWay | None:
     """The same for datagrams; between the two ends there is one where QUIC goes."""
     return {"near": scene.near_udp, "middle": scene.middle_udp, "far": scene.far_udp}[where]
-
-
-PROCESSES: Final = ("server", "client", "target")
-ORDERS: Final = [order for size in (2, 3) for order in itertools.permutations(PROCESSES, size)]
-WAYS: Final = ("near", "middle", "far")
-
-FAULTS: Final = (
-    *(
-        Fault(
-            f"kill -9 {name}",
-            partial(kill, names=(name,)),
-            killed=(name,),
-            told="" if name == "target" else DEAD,
-        )
-        for name in PROCESSES
-    ),
-    *(Fault(f"kill -9, back as {', '.join(order)}", partial(kill, names=order), killed=order) for order in ORDERS),
-    *(Fault(f"SIGSTOP {name}, short", partial(freeze, name=name, seconds=NOT_NOTICED)) for name in PROCESSES),
-    *(
-        Fault(
-            f"SIGSTOP {name}, long",
-            partial(freeze, name=name, seconds=LONG_SILENCE),
-            told="" if name == "target" else DEAD,
-        )
-        for name in PROCESSES
-    ),
-    Fault("tunnel port taken", take_port, killed=("server",), told=IN_USE),
-    Fault("target absent", absent_target, target=False, told=NO_TARGET),
-    *(
-        Fault(f"{what} at {where}", partial(trouble, where=where, troubles=troubles), harmless=harmless)
-        for where in WAYS
-        for what, troubles, harmless in (
-            ("delay", TcpTroubles(delay=0.03), True),
-            ("single bytes", TcpTroubles(drip=True), True),
-            ("lost connections", TcpTroubles(lose=True), False),
-        )
-    ),
-    *(Fault(f"resets at {where}", partial(reset, where=where)) for where in WAYS),
-    Fault("black hole at middle", partial(silence, where="middle", seconds=LONG_SILENCE), told=DEAD),
-    # Nobody can tell these from people who are silent; `read` says how long they may be.
-    *(
-        Fault(
-            f"black hole at {where}",
-            partial(silence, where=where, seconds=LONG_SILENCE),
-            query="log=info&read=1s",
-        )
-        for where in ("near", "far")
-    ),
-    *(Fault(f"standstill at {where}", partial(hold, where=where), harmless=True) for where in WAYS),
-    *(
-        Fault(
-            f"datagrams lost, repeated, swapped at {where}",
-            partial(spoil_datagrams, where=where, troubles=Troubles(0.05, 0.05, 0.1)),
-            harmless=True,
-            udp_only=where == "middle",
-        )
-        for where in WAYS
-    ),
-    Fault("a NAT forgets", move, harmless=True, udp_only=True),
-)

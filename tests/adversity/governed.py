@@ -21,8 +21,9 @@ import psutil
 
 from nodepass.master.state_file import FILE
 from tests.adversity.accounts import cut_at, settle
+from tests.adversity.bounds import ENV, MOST_LINES, NOTICED
 from tests.adversity.datagrams import Datagrams
-from tests.adversity.scene import ENV, MOST_LINES, NOTICED, Target
+from tests.adversity.scene import Target
 from tests.adversity.target import LISTENING
 from tests.adversity.traffic import Traffic
 from tests.harness import KEY, TIMEOUT, Master, free_port

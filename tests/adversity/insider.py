@@ -30,6 +30,9 @@ PIECE: Final = 1 << 16
 OPENING: Final = 0.5
 """Seconds that it waits for a connection."""
 
+ANSWER: Final = 0.5
+"""Seconds that it waits for the end of a connection on which it has said what is wrong."""
+
 
 def _stream(number: int, said: bytes) -> bytes:
     return data_header(number, len(said), SYN) + said
@@ -103,6 +106,8 @@ class Insider:
         """How many it has begun."""
         self.said = 0
         """How many of its words have been said."""
+        self.ended = 0
+        """After how many of them the server ended the connection, soon."""
 
     def __enter__(self) -> Self:
         self._thread.__enter__()
@@ -132,12 +137,19 @@ class Insider:
 
     async def _say_all(self) -> None:
         for words in self._words:
-            link = await self._client.links.get()
+            link, ear = await self._client.links.get()
+            while link.gone:
+                # It was a stream of a connection that ended of the words before.
+                link, ear = await self._client.links.get()
             if isinstance(words, bytes):
                 await _say(link, words)
             else:
                 words(link)
             self.said += 1
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ANSWER):
+                    await ear.ended.wait()
+                    self.ended += 1
         for _ in range(self._resets):
             await self._client.open_and_reset()
         for line in self._lines:
@@ -167,7 +179,7 @@ class _Client(Client):
     def __init__(self, url: str, *, tunables: Tunables) -> None:
         super().__init__(url, tunables=tunables)
         self._log.level = NONE
-        self.links: asyncio.Queue[Link] = asyncio.Queue()
+        self.links: asyncio.Queue[tuple[Link, _DeafEar]] = asyncio.Queue()
         self.all: list[Link] = []
         self.control: Link | None = None
         self.sessions = 0
@@ -200,21 +212,25 @@ class _Client(Client):
         if self.links.qsize() >= self.MOST:
             link.abort()
             return
-        link.attach(_DeafEar())
-        self.links.put_nowait(link)
+        ear = _DeafEar()
+        link.attach(ear)
+        self.links.put_nowait((link, ear))
 
 
 class _DeafEar:
-    """Hears and minds nothing."""
+    """Hears and minds nothing but the end."""
+
+    def __init__(self) -> None:
+        self.ended = asyncio.Event()
 
     def data_received(self, data: memoryview) -> None:
         pass
 
     def eof_received(self) -> None:
-        pass
+        self.ended.set()
 
     def connection_lost(self, _: Exception | None) -> None:
-        pass
+        self.ended.set()
 
     def pause_writing(self) -> None:
         pass

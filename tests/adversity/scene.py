@@ -19,15 +19,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+import psutil
+
 from nodepass.config import PoolTransport
-from nodepass.transport.base import LINGER
 from tests.adversity.accounts import cut_at, settle
+from tests.adversity.bounds import ENV, FLUCTUATION, GIVEN_UP, MOST_LINES, NONE_LEFT, NOTICED, PATIENCE
 from tests.adversity.chaos import Chaos
 from tests.adversity.datagrams import Datagrams
 from tests.adversity.target import LISTENING
 from tests.adversity.traffic import Traffic
 from tests.harness import KEY, Authority, Census, Process, Runner, UdpWay, free_port
 from tests.harness.process import SOURCE
+from tests.harness.workers import serving
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -36,39 +39,11 @@ if TYPE_CHECKING:
 
     from tests.harness import NodePass
 
-COOLDOWN: Final = 0.5
-REPORT_INTERVAL: Final = 0.3
-NOTICED: Final = 3 * REPORT_INTERVAL
-HANDSHAKE_TIMEOUT: Final = 1.5
-ENV: Final = {
-    "NP_SERVICE_COOLDOWN": f"{COOLDOWN}s",
-    "NP_REPORT_INTERVAL": f"{REPORT_INTERVAL}s",
-    "NP_HANDSHAKE_TIMEOUT": f"{HANDSHAKE_TIMEOUT}s",
-    "NP_TCP_DIAL_TIMEOUT": f"{HANDSHAKE_TIMEOUT}s",
-    "NP_POOL_GET_TIMEOUT": f"{HANDSHAKE_TIMEOUT}s",
-    "NP_UDP_READ_TIMEOUT": "1s",
-}
-
-FLUCTUATION: Final = 6
-"""Descriptors that come and go: a pool's."""
-
-NONE_LEFT: Final = ("relay.", "tunnel.session.", "tunnel.control.", "tunnel.upstream.", "tasks")
-"""Beginnings of the names of what there is no more of than before there were users, when these are gone (`Census`)."""
-
-PATIENCE: Final = LINGER + 3
-"""Seconds until all that ended is gone: a link that broke is given so long to have its last bytes read."""
-
-GIVEN_UP: Final = 2 * LINGER + 5
-"""Seconds until what broke is over at both ends, where nobody reads: each end waits that long for its side to."""
-
-PATIENT: Final = {"NP_REPORT_INTERVAL": "2s", "NP_POOL_GET_TIMEOUT": "10s", "NP_HANDSHAKE_TIMEOUT": "10s"}
-"""Variables where the test itself keeps the machine so busy that an end may seem dead."""
-
 FROM_FILES: Final = 2
 """The tls mode in which the server's certificate is an authority's, and the client verifies it."""
 
-MOST_LINES: Final = 60
-"""That a process at `log=info` may write about one fault, CHECK_POINTs aside."""
+SEVERAL: Final = 2
+"""How many processes an end is that is several."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +65,16 @@ class Setup:
     def __str__(self) -> str:
         return f"{self.transport.name.lower()}-tls{self.tls}-{self.flow}" + ("-single" if self.pool == "single" else "")
 
+    def queries(self, several: str = "") -> tuple[str, str]:
+        """What the URLs of server and client say of it; one of the two may be several processes."""
+        of_server = f"type={self.transport}&tls={self.tls}&mode={1 if self.flow == 'reverse' else 2}&pool={self.pool}"
+        of_client = f"mode=2&min=4&pool={self.pool}"
+        if several == "server":
+            of_server += f"&workers={SEVERAL}&strict=1"
+        elif several == "client":
+            of_client += f"&workers={SEVERAL}"
+        return of_server, of_client
+
 
 @dataclass(frozen=True)
 class Names:
@@ -104,6 +89,11 @@ class Names:
     prefix: Sequence[str] = ()
     server: str = "127.0.0.1"
     targets: Sequence[str] = ("127.0.0.1",)
+
+
+def descriptors(process: NodePass) -> int:
+    """How many files and sockets an end has open, in all of its processes."""
+    return process.descriptors() + sum(child.num_fds() for child in psutil.Process(process.pid).children())
 
 
 class Target(Process):
@@ -132,6 +122,7 @@ class Scene:
         client_env: variables of the client on top of these.
         direct: whether the two ends and the target speak directly, for what would be too much for our ways.
         names: what the client of a tunnel in reverse calls the others.
+        several: the end that is several processes: `server` or `client`.
     """
 
     def __init__(
@@ -145,6 +136,7 @@ class Scene:
         client_env: Mapping[str, str] | None = None,
         direct: bool = False,
         names: Names | None = None,
+        several: str = "",
     ) -> None:
         self.setup = setup
         self._np = np
@@ -173,18 +165,12 @@ class Scene:
         self._client_env.update(self._census.env)
         reverse = setup.flow == "reverse"
         at_server, at_client = (users, to) if reverse else (to, users)
-        kind = f"type={setup.transport}&tls={setup.tls}&mode={1 if reverse else 2}&pool={setup.pool}"
-        client_kind = f"mode=2&min=4&pool={setup.pool}"
+        at = (f"{KEY}@127.0.0.1:{self.port}/{at_server}", f"{KEY}@{names.server}:{dialled}/{at_client}")
+        kinds = setup.queries(several)
         if setup.tls == FROM_FILES:
-            authority = Authority(folder)
-            crt, key = authority.issue("server", "localhost")
-            kind += f"&crt={crt}&key={key}"
-            client_kind += "&sni=localhost"
-            self._client_env["SSL_CERT_FILE"] = str(authority.path)
-        self._urls = (
-            f"server://{KEY}@127.0.0.1:{self.port}/{at_server}?{query}&{kind}",
-            f"client://{KEY}@{names.server}:{dialled}/{at_client}?{query}&{client_kind}",
-        )
+            kinds = self._with_files(folder, *kinds)
+        self._urls = (f"server://{at[0]}?{query}&{kinds[0]}", f"client://{at[1]}?{query}&{kinds[1]}")
+        self._several = several
         self.server: NodePass
         self.client: NodePass
         self.traffic: Traffic
@@ -211,7 +197,9 @@ class Scene:
         self.start_client()
         self.client.ready()
         self.server.ready()
-        self.warm = {each.name: each.descriptors() for each in self.ends}
+        if self._several:
+            serving(self.end(self._several), SEVERAL)
+        self.warm = {each.name: descriptors(each) for each in self.ends}
         self._counted = {each.name: self._census.take(each.pid) for each in self.ends if each.forked}
         self.traffic = enter(Traffic(self.near.port))
         self.datagrams = enter(Datagrams(self.near.port))
@@ -219,6 +207,13 @@ class Scene:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stack.close()
+
+    def _with_files(self, folder: Path, of_server: str, of_client: str) -> tuple[str, str]:
+        """Queries with the files of a certificate that the client can verify, and does."""
+        authority = Authority(folder)
+        crt, key = authority.issue("server", "localhost")
+        self._client_env["SSL_CERT_FILE"] = str(authority.path)
+        return f"{of_server}&crt={crt}&key={key}", f"{of_client}&sni=localhost"
 
     def start_target(self) -> None:
         """Start the target (again)."""
@@ -267,7 +262,7 @@ class Scene:
         spare = FLUCTUATION + self.idle[process.name]
         left = {}
         alone = self.idle[process.name] if self.setup.pool == "single" else 0
-        if (more := process.descriptors() - alone - self.warm[process.name]) > FLUCTUATION:
+        if (more := descriptors(process) - alone - self.warm[process.name]) > FLUCTUATION:
             left["descriptors"] = more
         if process.forked:
             more_of = self._census.take(process.pid) - self._counted[process.name]
@@ -277,6 +272,10 @@ class Scene:
     def cut_at_target(self) -> int:
         """How many connections ended early at the target as if properly."""
         return cut_at(self.targets)
+
+    def end(self, name: str) -> NodePass:
+        """The server or the client."""
+        return self.server if name == "server" else self.client
 
     @property
     def ends(self) -> tuple[NodePass, NodePass]:

@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nodepass.config import PoolTransport
+from tests.adversity.bounds import COOLDOWN, ENV, HANDSHAKE_TIMEOUT, NOTICED, PATIENT
+from tests.adversity.catalogue import PROCESSES
 from tests.adversity.content import HEAD_SIZE, TRAILER_SIZE
-from tests.adversity.faults import PROCESSES, kill
-from tests.adversity.scene import COOLDOWN, ENV, HANDSHAKE_TIMEOUT, NOTICED, PATIENT, Scene, Setup
+from tests.adversity.faults import kill
+from tests.adversity.scene import Scene, Setup
 from tests.adversity.table import Row, keep
 from tests.adversity.traffic import Outcome
 from tests.harness import Runner

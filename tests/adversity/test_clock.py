@@ -11,9 +11,10 @@ import pytest
 
 from nodepass.config import PoolTransport
 from nodepass.protocol.extension import HEADER
+from tests.adversity.bounds import NOTICED, PATIENT, WITHIN
 from tests.adversity.clock import Clock
-from tests.adversity.faults import WITHIN, kill
-from tests.adversity.scene import NOTICED, PATIENT, Scene, Setup
+from tests.adversity.faults import kill
+from tests.adversity.scene import Scene, Setup
 from tests.adversity.table import Row, is_long, keep
 from tests.adversity.test_faults import SETUPS
 from tests.adversity.traffic import Outcome

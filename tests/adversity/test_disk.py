@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 
 import pytest
 
+from tests.adversity.bounds import NOTICED
 from tests.adversity.governed import Governed
-from tests.adversity.scene import NOTICED
 from tests.adversity.table import Row, is_long, keep
 from tests.adversity.traffic import Outcome
 from tests.e2e.test_dns import may_unshare

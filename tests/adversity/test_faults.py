@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from nodepass.config import PoolTransport
-from tests.adversity.faults import FAULTS, WITHIN, Fault
-from tests.adversity.scene import ENV, FROM_FILES, NOTICED, PATIENT, Scene, Setup
+from tests.adversity.bounds import ENV, NOTICED, PATIENT, WITHIN
+from tests.adversity.catalogue import FAULTS, Fault
+from tests.adversity.scene import FROM_FILES, Scene, Setup
 from tests.adversity.table import Row, is_long, keep
 from tests.adversity.traffic import Outcome
 from tests.harness import TIMEOUT
@@ -49,10 +50,10 @@ PATIENCE: Final = 20.0
 def cases() -> list[tuple[Fault, Setup]]:
     """All pairs, or for each fault the next kind of tunnel that it suits."""
     if is_long():
-        return [(fault, setup) for fault in FAULTS for setup in SETUPS if fault.suits(setup.transport)]
+        return [(fault, setup) for fault in FAULTS for setup in SETUPS if fault.suits(setup)]
     round_and_round = itertools.cycle(SETUPS)
     faults = [fault for fault in FAULTS if fault not in MORE_ORDERS]
-    return [(fault, next(each for each in round_and_round if fault.suits(each.transport))) for fault in faults]
+    return [(fault, next(each for each in round_and_round if fault.suits(each))) for fault in faults]
 
 
 def told(np: Runner, pattern: str) -> bool:
@@ -77,7 +78,7 @@ def may_look_ended(fault: Fault, setup: Setup) -> set[str]:
 def test_a_fault_costs_nothing_but_what_it_hits(np: Runner, fault: Fault, setup: Setup) -> None:
     # Where nobody is to break, an end that the machine kept waiting must not seem dead.
     env = PATIENT if fault.harmless and not is_long() else ENV
-    with Scene(np, setup, fault.query, target=fault.target, env=env) as scene:
+    with Scene(np, setup, fault.query, target=fault.target, env=env, several=fault.several) as scene:
         if fault.target:
             scene.warm_up()
         fault.happen(scene)

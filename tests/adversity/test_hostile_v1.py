@@ -10,8 +10,9 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Final, Self
 
 from nodepass.config import PoolTransport
+from tests.adversity.bounds import PATIENT
 from tests.adversity.content import TRAILER_SIZE, Head
-from tests.adversity.scene import PATIENT, Scene, Setup
+from tests.adversity.scene import Scene, Setup
 from tests.adversity.table import is_long
 from tests.adversity.test_hostile import Watch, unmoved
 from tests.e2e.test_garbage import signal_line
@@ -122,4 +123,4 @@ def test_a_v1_client_that_has_the_key_and_means_harm(np: Runner) -> None:
                 sock.shutdown(socket.SHUT_WR)
                 assert read_exactly(sock, TRAILER_SIZE) == head.trailer
             assert not scene.server.matches(f"session with {VICTIM}.* ended")
-        unmoved(scene, watches, "a v1 client with the key that means harm")
+        unmoved(scene, watches, "a v1 client with the key that means harm", len((VICTIM, HOSTILE)))

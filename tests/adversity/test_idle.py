@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from nodepass.config import PoolTransport
+from tests.adversity.bounds import PATIENT
 from tests.adversity.content import TRAILER_SIZE, Head, content, read_exactly, receive
 from tests.adversity.faults import last
 from tests.adversity.loops import LoopThread
-from tests.adversity.scene import PATIENT, Scene, Setup
+from tests.adversity.scene import Scene, Setup
 from tests.adversity.table import Row, is_long, keep
 from tests.adversity.traffic import Outcome
 from tests.harness import TIMEOUT

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from nodepass.config import PoolTransport
+from tests.adversity.bounds import PATIENT
 from tests.adversity.content import ENDLESS, NEVER_READ, SMALL, Head
-from tests.adversity.scene import PATIENT, Scene, Setup
+from tests.adversity.scene import Scene, Setup
 from tests.adversity.table import Row, is_long, keep
 from tests.adversity.traffic import Outcome
 from tests.harness import KEY, TIMEOUT, Echo, connect, echoed, ended, exchange, free_port, unanswering

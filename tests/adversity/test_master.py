@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 import psutil
 import pytest
 
+from tests.adversity.bounds import COOLDOWN, HANDSHAKE_TIMEOUT, LONG_SILENCE, NOT_NOTICED, NOTICED, WITHIN
 from tests.adversity.content import HEAD_SIZE, TRAILER_SIZE
-from tests.adversity.faults import LONG_SILENCE, NOT_NOTICED, WITHIN, last
+from tests.adversity.faults import last
 from tests.adversity.governed import DRAIN, NAMES, Governed
-from tests.adversity.scene import COOLDOWN, HANDSHAKE_TIMEOUT, NOTICED
 from tests.adversity.table import Row, is_long, keep
 from tests.adversity.traffic import Outcome
 from tests.harness import TIMEOUT

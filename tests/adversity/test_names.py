@@ -9,9 +9,10 @@ import pytest
 
 from nodepass.config import PoolTransport
 from nodepass.net.dns import LOOKUP_TIMEOUT
-from tests.adversity.faults import WITHIN, kill
+from tests.adversity.bounds import ENV, HANDSHAKE_TIMEOUT, MOST_LINES, NOTICED, WITHIN
+from tests.adversity.faults import kill
 from tests.adversity.name_server import ATTEMPTS, RETRY, NameServer, Trouble, may_bind, prefix
-from tests.adversity.scene import ENV, HANDSHAKE_TIMEOUT, MOST_LINES, NOTICED, Names, Scene, Setup
+from tests.adversity.scene import Names, Scene, Setup
 from tests.adversity.table import Row, is_long, keep
 from tests.adversity.traffic import Outcome
 from tests.e2e.test_dns import may_unshare
