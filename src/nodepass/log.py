@@ -24,11 +24,21 @@ TUNNELS = "nodepass.tunnels."
 SELDOM_PERIOD = 1.0
 """Seconds in which `Log.seldom` writes one line of a kind."""
 
+A_FEW = 5
+"""The `burst` for what one peer may well cause more than once in a second: a session that ends, and another."""
+
 
 @dataclass(slots=True)
 class _Held:
-    """Lines of one kind that were kept back."""
+    """Lines of one kind within a second.
 
+    Args:
+        left: how many may still be written at once.
+        count: how many were kept back.
+        line: the last of these.
+    """
+
+    left: int = 0
     count: int = 0
     line: tuple[int, str, tuple[object, ...]] | None = None
 
@@ -95,24 +105,35 @@ class Log:
         """What must be shown whatever the level is."""
         self._logger.log(EVENT, message, *values)
 
-    def seldom(self, kind: str, level: int, message: str, *values: object) -> None:
+    def seldom(self, kind: str, level: int, message: str, *values: object, burst: int = 1) -> None:
         """Write at most one line of this `kind` a second: the first at once, of those that follow the last, and how many.
 
         For what a peer or a user can cause as often as it likes. Needs a running event loop.
+
+        Args:
+            kind: of the line.
+            level: of the line.
+            message: see `logging`.
+            values: for the message.
+            burst: how many are written at once where there were none for a second: what comes a few times in order, now
+                and then, is best read in order.
         """
         if not self.shows(level):
             return
         held = self._held.get(kind)
         if held is None:
             self._write(level, message, *values)
-            self._hold(kind)
+            self._hold(kind, burst - 1)
+        elif held.left:
+            held.left -= 1
+            self._write(level, message, *values)
         else:
             held.count += 1
             held.line = (level, message, values)
 
-    def _hold(self, kind: str) -> None:
-        """For a while, keep back lines of this kind."""
-        self._held[kind] = _Held()
+    def _hold(self, kind: str, left: int) -> None:
+        """For a while, keep back lines of this kind, when so many have been written."""
+        self._held[kind] = _Held(left)
         asyncio.get_running_loop().call_later(SELDOM_PERIOD, self._tell, kind)
 
     def _tell(self, kind: str) -> None:
@@ -123,7 +144,7 @@ class Log:
         level, message, values = held.line
         more = f" (and {held.count - 1} more like it)" if held.count > 1 else ""
         self._write(level, message + more, *values)
-        self._hold(kind)
+        self._hold(kind, 0)
 
     def _write(self, level: int, message: str, *values: object) -> None:
         if level >= self.level:

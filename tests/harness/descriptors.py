@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 @contextmanager
 def no_more_descriptors(left: int = 0) -> Iterator[None]:
     """Let this process open no more of them than `left`."""
+    # What tests before have left to the collector must not be closed in the middle: its descriptors would be free.
+    gc.collect()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     # The lowest that are free: all below the last of them are in use.
     free = [os.dup(1) for _ in range(left + 1)]

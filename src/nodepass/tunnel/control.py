@@ -2,7 +2,8 @@
 
 What always holds: a line that does not decode is logged and skipped, and is no sign of life; a line without end is cut
 off at a limit; three report intervals after the last line the peer is dead; `closed` is called once, and nothing comes
-after it. Where many lines come at once, the loop turns after `PIECE` bytes of them: they may be false ones.
+after it. Where many lines come at once, the loop turns after `PIECE` bytes of them: they may be false ones. Nothing is
+asked of a peer that does not read, nor answered to it, and what nobody asked for is no answer.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Control:
         codec: between lines and signals.
         resources: of the instance.
         received: called with each signal but ping and pong.
-        answered: called after each pong, when `ping` is fresh.
+        answered: called once after each ping, when `ping` is fresh.
         writable: called when signals can be sent again after `congested`.
         closed: called once with the reason when the channel has ended.
     """
@@ -70,6 +71,7 @@ class Control:
         self._timer: asyncio.TimerHandle | None = None
         self._silence = self._loop.call_later(SILENT_INTERVALS * self._interval, self._listen)
         self._proofs: list[Callable[[], None]] = []
+        self._awaits_pong = False
         self.ping = 0.0
         """Seconds between the last ping and its pong."""
         self.congested = False
@@ -94,7 +96,7 @@ class Control:
     def prove_alive(self, proven: Callable[[], None]) -> None:
         """Ask the peer for a sign of life, and call `proven` when anything comes from it."""
         self._proofs.append(proven)
-        self.send(Signal(Action.PING))
+        self._ask()
 
     def close(self) -> None:
         """End the channel; `closed` is not called."""
@@ -127,8 +129,14 @@ class Control:
     def _beat(self) -> None:
         """Once every report interval: ask the peer for a sign of life."""
         self._pinged = self._loop.time()
+        self._awaits_pong = True
         self._timer = self._loop.call_later(self._interval, self._beat)
-        self.send(Signal(Action.PING))
+        self._ask()
+
+    def _ask(self) -> None:
+        """Ask for a sign of life, unless the peer has not read what it was asked before."""
+        if not self.congested:
+            self.send(Signal(Action.PING))
 
     def _end(self, reason: SessionError) -> None:
         closed = self._closed
@@ -172,10 +180,15 @@ class Control:
 
     def _handle(self, signal: Signal) -> None:
         if signal.action is Action.PING:
-            self.send(Signal(Action.PONG))
+            # Whoever asks without end and reads nothing would have the answers queue here.
+            if not self.congested:
+                self.send(Signal(Action.PONG))
         elif signal.action is Action.PONG:
-            self.ping = self._loop.time() - self._pinged
-            self._answered()
+            # One that nobody asked for says no more than any other line: that the peer is there.
+            if self._awaits_pong:
+                self._awaits_pong = False
+                self.ping = self._loop.time() - self._pinged
+                self._answered()
         else:
             self._received(signal)
         proofs, self._proofs = self._proofs, []

@@ -6,6 +6,7 @@ told under the key; with `pool-auth`, each proof is used once.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from nodepass.errors import CertificateError
@@ -14,6 +15,9 @@ from nodepass.protocol.extension import Feature
 if TYPE_CHECKING:
     from nodepass.transport.base import Link
     from nodepass.tunnel.meeting import Meeting
+
+MOST_CERTIFICATES = 16
+"""How many of a server's certificates are known at once: it shows one, and for a moment the one before."""
 
 
 class Credentials:
@@ -26,15 +30,15 @@ class Credentials:
     def __init__(self, meeting: Meeting) -> None:
         features = meeting.terms.features if meeting.terms is not None else frozenset[Feature]()
         self._keys = meeting.keys if Feature.POOL_AUTH in features else None
-        self._trusted: set[str] | None = None
+        self._trusted: deque[str] | None = None
         if meeting.terms is not None and meeting.terms.fingerprint and Feature.PIN in features:
-            self._trusted = {meeting.terms.fingerprint}
+            self._trusted = deque((meeting.terms.fingerprint,), MOST_CERTIFICATES)
         self._used = 0
 
     def trust(self, fingerprint: str) -> None:
         """The server shows this certificate as well from now on."""
-        if self._trusted is not None:
-            self._trusted.add(fingerprint)
+        if self._trusted is not None and fingerprint not in self._trusted:
+            self._trusted.append(fingerprint)
 
     def show(self, link: Link) -> None:
         """Say on a new connection whose it is.

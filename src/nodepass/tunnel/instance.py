@@ -14,6 +14,7 @@ manager::
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from abc import abstractmethod
 from contextlib import suppress
@@ -60,6 +61,7 @@ class Instance(Life, Generic[ConfigT]):
         self._tunables = Tunables.from_environment(os.environ) if tunables is None else tunables
         self._log = Log(config.log.number, logger)
         self._warned = False
+        self._reported = -math.inf
         self._place: Place | None = None
         self._resources: Resources
         self._is_ready = asyncio.Event()
@@ -256,5 +258,8 @@ class Instance(Life, Generic[ConfigT]):
         self._resources.tasks.start(renewal, "certificate reload")
 
     def _log_checkpoint(self) -> None:
-        """Write the line that front ends read."""
-        self._log.event(self.checkpoint().format())
+        """Write the line that front ends read, once an interval however many peers have just answered."""
+        now = asyncio.get_running_loop().time()
+        if now - self._reported >= self._tunables.report_interval / 2:
+            self._reported = now
+            self._log.event(self.checkpoint().format())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from nodepass.config import RunMode, ServerConfig, Tunables, parse_url
 from nodepass.errors import ConfigError, ListenError, SessionError
-from nodepass.log import WARN
+from nodepass.log import A_FEW, ERROR, INFO, WARN
 from nodepass.net.certificates import certificate_source
 from nodepass.protocol import conn_id
 from nodepass.protocol.agreement import Agreement, Flow
@@ -231,7 +231,8 @@ class Server(Instance[ServerConfig], SessionOwner):
 
     def _begin_session(self, remote: Address, dialect: Dialect, trust: Trust) -> None:
         how = "proves the key" if dialect.keys is not None else "of version 1"
-        self._log.info("Handshake with %s, %s: %s", remote, how, self._agreement().encode().decode().rstrip())
+        agreed = self._agreement().encode().decode().rstrip()
+        self._log.seldom(f"handshake {remote.ip}", INFO, "Handshake with %s, %s: %s", remote, how, agreed, burst=A_FEW)
         session = Session(
             remote, dialect, trust=trust, egress=self.egress, owner=self, dials=False, resources=self._resources
         )
@@ -271,7 +272,7 @@ class Server(Instance[ServerConfig], SessionOwner):
         """See `SessionOwner`: a client has none to announce."""
 
     def session_ready(self, session: Session) -> None:
-        self._log.info("Session with %s is ready", session.peer)
+        self._log.seldom(f"ready {session.peer.ip}", INFO, "Session with %s is ready", session.peer, burst=A_FEW)
         self._is_connected.set()
         if self._company is not None:
             self._company.ready(session)
@@ -291,4 +292,5 @@ class Server(Instance[ServerConfig], SessionOwner):
         if not any(other.ready for other in self._sessions):
             self._is_connected.clear()
         if not self._stopping.is_set():
-            self._log.error("%s error: session with %s ended: %s", self.title, session.peer, reason)
+            peer, text = session.peer, "%s error: session with %s ended: %s"
+            self._log.seldom(f"ended {peer.ip}", ERROR, text, self.title, peer, reason, burst=A_FEW)

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 PENDING_BYTES = 256 * 1024
 """What is kept of one user's datagrams while the way to the target is being opened; more is dropped."""
 
+PENDING_OF_ALL = 16 * 1024 * 1024
+"""The same for all users of a port together: anybody can send from as many addresses as he likes."""
+
 PENDING_OVERHEAD = 64
 """Bytes that each of them counts for besides what it holds: so those that hold nothing are bounded as well."""
 
@@ -67,6 +70,8 @@ class _Port:
         self._resources = resources
         self._closing = False
         self._users: dict[SocketAddress, _User] = {}
+        self.pending_size = 0
+        """Bytes that all users' datagrams take while they wait."""
         self.socket = UdpSocket(sock, resources.datagrams, self._on_datagram, self._on_oversized, self._on_error)
 
     def close_when_unused(self) -> None:
@@ -158,13 +163,22 @@ class _User:
 
     def _keep(self, datagram: memoryview, pending: list[bytes]) -> None:
         """Hold a datagram until there is a way on, if there is room."""
-        size = self._pending_size + len(datagram) + PENDING_OVERHEAD
-        if size <= PENDING_BYTES:
-            self._pending_size = size
+        size = len(datagram) + PENDING_OVERHEAD
+        if self._pending_size + size <= PENDING_BYTES and self._port.pending_size + size <= PENDING_OF_ALL:
+            self._pending_size += size
+            self._port.pending_size += size
             pending.append(bytes(datagram))
         else:
-            text = "UDP: dropped a datagram of the user at %s: over %d bytes wait for a way to the target"
-            self._resources.log.seldom("udp pending", WARN, text, self._remote, PENDING_BYTES)
+            text = "UDP: dropped a datagram of the user at %s: %d bytes of it wait for a way to the target, %d of all"
+            waiting = (self._pending_size, self._port.pending_size)
+            self._resources.log.seldom("udp pending", WARN, text, self._remote, *waiting)
+
+    def _taken(self) -> list[bytes]:
+        """What was held, which is held no longer."""
+        pending, self._pending = self._pending or [], None
+        self._port.pending_size -= self._pending_size
+        self._pending_size = 0
+        return pending
 
     def opened(self, far: DatagramEnd, relays: set[Relay]) -> None:
         """There is a way on."""
@@ -173,14 +187,14 @@ class _User:
         relay = UdpRelay(self._end, far, self._resources.meter, timeout, self._ended)
         relays.add(relay)
         relay.start()
-        pending, self._pending = self._pending or [], None
-        for datagram in pending:
+        for datagram in self._taken():
             self._end.receiver.datagram_received(memoryview(datagram))
 
     def failed(self, error: Exception) -> None:
         """There is none."""
         self._resources.log.seldom("no way", WARN, "Refused the user at %s: %s", self._remote, error)
         self._resources.meter.end(udp=True)
+        self._taken()
         self._forget()
 
     def _ended(self, relay: UdpRelay, error: Exception | None) -> None:

@@ -21,7 +21,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from nodepass.errors import SessionError
-from nodepass.log import WARN
+from nodepass.log import A_FEW, INFO, WARN
 from nodepass.protocol.signals import Action, Signal
 from nodepass.tunnel.control import SILENT_INTERVALS
 
@@ -83,6 +83,7 @@ class Verification:
         self._failed = failed
         self._owes_view = self._awaits_view = trust is not Trust.PLAIN
         self._may_give_view = not self._certified
+        self._has_named = False
         self._named: dict[ConnectionId, Link] = {}
         self._timer: asyncio.TimerHandle | None = None
         self.satisfied = trust is not Trust.UNKNOWN or not takes_users
@@ -124,6 +125,10 @@ class Verification:
         if own is not None:
             self._compare(own, signal.fp)
             return
+        if self._has_named:
+            self._log.seldom("verify", WARN, "Verify: %s named a second connection: ignored", self._peer)
+            return
+        self._has_named = True
 
         def deliver(pooled: PooledLink | None) -> None:
             if pooled is None:
@@ -142,7 +147,8 @@ class Verification:
         if not seen_by_peer or not hmac.compare_digest(link.fingerprint or "", seen_by_peer):
             self._failed(SessionError("the peer saw another certificate: someone may stand between the two ends"))
             return
-        self._log.info("TLS certificate verified: %s", seen_by_peer)
+        kind = f"verified {self._peer.ip}"
+        self._log.seldom(kind, INFO, "TLS certificate verified: %s", seen_by_peer, burst=A_FEW)
         if self._timer is not None:
             self._timer.cancel()
         self.satisfied = True

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from nodepass.errors import SessionError
 
-FLUSH, LEAVE = CODEC.encode(Signal(Action.FLUSH)), CODEC.encode(Signal(Action.PONG))
+FLUSH, PING, PONG = (CODEC.encode(Signal(action)) for action in (Action.FLUSH, Action.PING, Action.PONG))
 
 
 class Scene:
@@ -27,7 +27,7 @@ class Scene:
         self.link = FakeLink()
         self.lines = Lines()
         self.heard: list[Signal] = []
-        self.answered = asyncio.Event()
+        self.answers = 0
         self.closed: list[SessionError] = []
         self.resources = resources(self.lines.log)
         self.control = Control(
@@ -35,11 +35,14 @@ class Scene:
             CODEC,
             self.resources,
             received=self.heard.append,
-            answered=self.answered.set,
+            answered=self._answered,
             writable=lambda: None,
             closed=self.closed.append,
         )
         self.control.start(b"")
+
+    def _answered(self) -> None:
+        self.answers += 1
 
 
 @pytest.fixture
@@ -52,10 +55,10 @@ async def scene() -> AsyncIterator[Scene]:
 
 async def test_the_loop_turns_between_pieces_and_nothing_is_lost(scene: Scene) -> None:
     count = 20 * PIECE // len(FLUSH)
-    scene.link.hears(FLUSH * count + LEAVE)
+    scene.link.hears(FLUSH * count + PONG)
     # Each time the loop has turned, or has twice, others have had their turn.
     seen = [0]
-    while not scene.answered.is_set():
+    while not scene.answers:
         assert scene.link.is_paused()
         assert len(scene.heard) - seen[-1] <= 2 * (PIECE // len(FLUSH) + 1)
         seen.append(len(scene.heard))
@@ -93,3 +96,22 @@ async def test_what_is_small_is_heard_at_once(scene: Scene) -> None:
     scene.link.hears(FLUSH[3:])
     assert len(scene.heard) == 2
     assert not scene.link.is_paused()
+
+
+async def test_an_answer_that_nobody_asked_for_is_none(scene: Scene) -> None:
+    scene.link.hears(PONG * 10)
+    assert scene.answers == 1
+
+
+async def test_who_does_not_read_is_neither_asked_nor_answered(scene: Scene) -> None:
+    proven: list[str] = []
+    before = scene.link.sent
+    scene.control.pause_writing()
+    scene.control.prove_alive(lambda: proven.append("alive"))
+    scene.link.hears(PING * 10)
+    assert scene.link.sent == before
+    # It is alive all the same.
+    assert proven == ["alive"]
+    scene.control.resume_writing()
+    scene.link.hears(PING)
+    assert len(scene.link.sent) > len(before)

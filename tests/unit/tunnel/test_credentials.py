@@ -86,3 +86,14 @@ def test_without_tls_or_without_pin_there_is_nothing_to_compare(features: frozen
     link = FakeLink(fingerprint=OTHER)
     Credentials(outcome).show(link)
     assert len(link.sent) == POOL_PROOF_SIZE
+
+
+def test_however_many_certificates_a_server_tells_few_are_known() -> None:
+    outcome, _ = meeting(told=TOLD)
+    credentials = Credentials(outcome)
+    for number in range(1000):
+        credentials.trust(fingerprint(number.to_bytes(2, "big")))
+    credentials.trust(LATER)
+    credentials.show(FakeLink(fingerprint=LATER))
+    with pytest.raises(CertificateError):
+        credentials.show(FakeLink(fingerprint=TOLD))
