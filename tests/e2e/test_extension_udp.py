@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import random
 import threading
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Self
 
 import pytest
 
 from nodepass.net.udp import enlarge_buffers
+from nodepass.tunnel.udp_ingress import PENDING_OF_ALL
 from tests.harness import KEY, UdpEcho, free_port, udp_socket
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ EDGES = (0, 1, 2, *range(1399, 1474), 16383, 16384, 16385, 65506, LARGEST)
 """Nothing, about one packet of an Ethernet, about one read of v1's, and the most there is."""
 
 OTHERS = 200
+CROWD = 400
 BURST, BURST_SIZE = 200, 1200
 
 each_flow = pytest.mark.parametrize("flow", ["reverse", "forward"])
@@ -127,3 +130,32 @@ def test_users_who_send_at_once_are_kept_apart(np: Runner) -> None:
         finally:
             for user in users:
                 user.close()
+
+
+def test_what_waits_for_a_way_is_bounded_for_all_users_together(np: Runner) -> None:
+    """Anybody can send from as many addresses as he likes, and before a client has come there is no way."""
+    port, users, target = free_port(), free_port(), free_port()
+    url = f"server://{KEY}@127.0.0.1:{port}/127.0.0.1:{users}?mode=1"
+    server = np.run(url, env={"NP_POOL_GET_TIMEOUT": "60s"}).listening()
+    before = server.rss()
+    with ExitStack() as stack:
+        for _ in range(CROWD):
+            user = stack.enter_context(udp_socket(users))
+            for _ in range(4):
+                user.send(bytes(60_000))
+            if server.matches("UDP: dropped"):
+                break
+        server.wait_for(rf"UDP: dropped a datagram of .*: \d+ bytes of it wait .*, {str(PENDING_OF_ALL)[:2]}\d+ of all")
+        assert server.rss() - before < 3 * PENDING_OF_ALL
+        np.run(f"client://{KEY}@127.0.0.1:{port}/127.0.0.1:{target}?mode=2").ready()
+        with UdpEcho(target), user_of(users) as user:
+            user.settimeout(1)
+            assert any(answered(user) for _ in range(10))
+
+
+def answered(user: socket.socket) -> bool:
+    """Whether what is said now is: it may come while the others' still waits."""
+    user.send(b"still here?")
+    with suppress(TimeoutError):
+        return user.recv(100) == b"still here?"
+    return False
