@@ -6,7 +6,9 @@ Without more, a sample of the faults runs in which each fault and each transport
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -14,6 +16,9 @@ from tests.harness import Runner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+TCP_MEMORY: Final = Path("/proc/sys/net/ipv4/tcp_mem")
+"""Pages that all TCP connections of the machine may take together: few, under pressure, at most."""
 
 
 @pytest.fixture
@@ -24,3 +29,20 @@ def np() -> Iterator[Runner]:
         yield runner
     finally:
         runner.close()
+
+
+@pytest.fixture
+def tcp_memory() -> Iterator[None]:
+    """Let the machine queue four times as much for TCP, if it may be told: users, tunnel and targets are all on it.
+
+    Where the limit is reached the system breaks connections, of whomever.
+    """
+    before = TCP_MEMORY.read_text()
+    more = " ".join(str(4 * int(pages)) for pages in before.split())
+    try:
+        with suppress(OSError):
+            TCP_MEMORY.write_text(more)
+        yield
+    finally:
+        with suppress(OSError):
+            TCP_MEMORY.write_text(before)
