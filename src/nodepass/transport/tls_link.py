@@ -8,7 +8,9 @@ What always holds:
 
 - Half-close is a `close_notify` alert (RFC 8446, 6.1): after it this side still reads, and the other still writes.
 - A socket that ends without `close_notify` has been cut off: `connection_lost` with an error, never `eof_received`.
-- Plaintext that the receiver paused on stays encrypted in `_incoming`, at most one read's worth.
+- Plaintext that the receiver paused on stays encrypted in `_incoming` and `_rest`, at most one read's worth.
+- Not much more than `PIECE` is in either of OpenSSL's buffers: they never give back what they have grown by, and there are
+  two for as long as a connection lives.
 - The receiver is attached once `ready` has been called; before that there is only the handshake, bounded in time.
 """
 
@@ -33,7 +35,12 @@ if TYPE_CHECKING:
 
     Ready: TypeAlias = Callable[["TlsLink", Exception | None], None]
 
+PIECE = 4 * RECORD_SIZE
+"""Bytes that are given to OpenSSL at once."""
+
 CUT_OFF = "the connection was cut off: it ended without TLS close_notify"
+
+NOTHING = memoryview(b"")
 
 
 class TlsLink(SocketLink):
@@ -61,6 +68,7 @@ class TlsLink(SocketLink):
         "_read_into",
         "_ready",
         "_ready_timer",
+        "_rest",
         "_stash",
         "_tls",
         "_wake",
@@ -92,6 +100,7 @@ class TlsLink(SocketLink):
         self._read_into = cast("Callable[[int, memoryview], int]", self._tls.read)
         self._notified = False
         self._peer_notified = False
+        self._rest = NOTHING
         self._stash: list[bytes] = []
         self._wake: asyncio.Handle | None = None
         self._ready: Ready | None = ready
@@ -116,6 +125,9 @@ class TlsLink(SocketLink):
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
             self._flush()
+            if self._rest:
+                self._take_in()
+                self._shake_hands()
             return
         except ssl.SSLError as error:
             self._flush()  # the alert that tells the other side why
@@ -136,7 +148,8 @@ class TlsLink(SocketLink):
 
     def resume_reading(self) -> None:
         super().resume_reading()
-        if self._reading and self._wake is None and (self._incoming.pending or self._stash or self._peer_notified):
+        waiting = self._stash or self._incoming.pending or self._rest or self._peer_notified
+        if self._reading and self._wake is None and waiting:
             self._wake = self._loop.call_soon(self._woken)
 
     def read_now(self) -> None:
@@ -155,11 +168,27 @@ class TlsLink(SocketLink):
         if not count:
             self._reading_failed(ConnectionResetError(CUT_OFF))
             return
-        self._incoming.write(self._buffer[:count])
+        data = self._buffer[:count]
+        if self._rest:
+            # What came before has not been taken yet.
+            self._rest = memoryview(b"".join((self._rest, data)))
+        elif count > PIECE:
+            self._incoming.write(data[:PIECE])
+            self._rest = data[PIECE:]
+        else:
+            self._incoming.write(data)
         if self._ready is None:
             self._decrypt()
         else:
             self._shake_hands()
+        if self._rest and self._rest.obj is self._buffer.obj:
+            # The next read of any link is into the same memory.
+            self._rest = memoryview(bytes(self._rest))
+
+    def _take_in(self) -> None:
+        """Give OpenSSL the next piece of what has come."""
+        self._incoming.write(self._rest[:PIECE])
+        self._rest = self._rest[PIECE:]
 
     def _decrypt(self) -> None:
         """Deliver the plaintext of all whole records that have come, until the receiver pauses."""
@@ -188,14 +217,19 @@ class TlsLink(SocketLink):
 
     def _next_record(self, buffer: memoryview) -> int:
         """Put the plaintext of one record into `buffer`, and return its size; 0 where no whole record is left."""
-        if not self._incoming.pending:
-            return 0
-        try:
-            size = self._read_into(RECORD_SIZE, buffer)
-        except ssl.SSLWantReadError:
-            return 0
-        except ssl.SSLZeroReturnError:
-            size = 0
+        size = -1
+        while size < 0:
+            try:
+                if self._incoming.pending:
+                    size = self._read_into(RECORD_SIZE, buffer)
+            except ssl.SSLWantReadError:
+                pass
+            except ssl.SSLZeroReturnError:
+                size = 0
+            if size < 0:
+                if not self._rest:
+                    return 0
+                self._take_in()
         if not size:
             # That was `close_notify`: there will be no more.
             self._peer_notified = True
@@ -206,19 +240,26 @@ class TlsLink(SocketLink):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if self._sock is None or self._write_ended or not data:
             return
-        try:
-            self._tls.write(data)
-        except ssl.SSLError as error:
-            self._lose(error)
-            return
-        self._send_raw(self._outgoing.read())
+        if len(data) > PIECE:
+            pieces = memoryview(data)
+            for start in range(0, len(pieces), PIECE):
+                self._encrypt(pieces[start : start + PIECE])
+        else:
+            self._encrypt(data)
 
     def write_both(self, head: bytes, body: memoryview) -> None:
         if self._sock is None or self._write_ended:
             return
+        self._encrypt(head, body[:PIECE])
+        self.write(body[PIECE:])
+
+    def _encrypt(self, *pieces: bytes | bytearray | memoryview) -> None:
+        """Send what is not much, or nothing where the link has broken meanwhile."""
+        if self._sock is None:
+            return
         try:
-            self._tls.write(head)
-            self._tls.write(body)
+            for piece in pieces:
+                self._tls.write(piece)
         except ssl.SSLError as error:
             self._lose(error)
             return
@@ -267,6 +308,7 @@ class TlsLink(SocketLink):
             self._wake.cancel()
             self._wake = None
         super()._lose(error)
+        self._rest = NOTHING
         ready, self._ready = self._ready, None
         if ready is not None and error is not None:
             ready(self, error)
