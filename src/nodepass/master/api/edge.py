@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.responses import Response
 
+from nodepass.log import ERROR
 from nodepass.master.api.answers import refusal
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
     from nodepass.log import Log
     from nodepass.master.api.core import Identity
+
+LONGEST_PATH: Final = 100
+"""Characters of a path that the log shows: whoever asks for it chooses it."""
 
 CORS: Final = [
     (b"access-control-allow-origin", b"*"),
@@ -88,7 +92,8 @@ class Edge:
         try:
             await self._choose(scope)(scope, receive, send_on)
         except Exception as error:  # noqa: BLE001 - whatever it is, the others are served on
-            self._log.error("Request failed: %s %s: %s", scope["method"], scope["path"], where(error))
+            path = shortened(scope["path"])
+            self._log.seldom("request", ERROR, "Request failed: %s %s: %s", scope["method"], path, where(error))
             # An answer that has begun is broken off: the web server sees that it is not whole, and closes the connection.
             if not started:
                 answer = refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; the master's log says more")
@@ -106,3 +111,8 @@ def where(error: Exception) -> str:
     """What kind of error, and where it was raised; not its text, which may quote a URL with its key."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__} in {place.name} ({place.filename}:{place.lineno})"
+
+
+def shortened(path: str) -> str:
+    """A path as the log shows it."""
+    return path if len(path) <= LONGEST_PATH else f"{path[:LONGEST_PATH]}…"
