@@ -23,6 +23,7 @@ from nodepass.dashboard import plain_pages
 from nodepass.dashboard.headers import send_with
 from nodepass.dashboard.sessions import WHOLE_LIFE, Sessions
 from nodepass.log import WARN
+from nodepass.master.visitor import has_shown_the_key
 from nodepass.policy.attempts import Attempts
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ class Door:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or serve one WebSocket."""
         session = self._sessions.find(self._token(scope))
+        if session is not None:
+            has_shown_the_key(scope)
         if scope["type"] == "websocket":
             if session is None or not comes_from_here(scope):
                 await send({"type": "websocket.close"})

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from nodepass.log import ERROR
 from nodepass.master.api.answers import refusal
+from nodepass.master.visitor import has_shown_the_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,19 +39,17 @@ class KeyCheck:
 
     Args:
         master: whose key is asked for.
-        is_open: whether a path needs no key.
+        is_open: tells whether a path needs no key.
         takes_bearer: whether a path takes the key as a bearer token as well.
     """
 
     def __init__(self, master: Identity, is_open: Callable[[str], bool], takes_bearer: Callable[[str], bool]) -> None:
         self._master = master
-        self._is_open = is_open
+        self.is_open = is_open
         self._takes_bearer = takes_bearer
 
-    def admits(self, path: str, headers: list[tuple[bytes, bytes]]) -> bool:
-        """Whether a request for this path, with these headers, comes from somebody who may."""
-        if self._is_open(path):
-            return True
+    def finds_key(self, path: str, headers: list[tuple[bytes, bytes]]) -> bool:
+        """Whether a request for this path, with these headers, brings the key."""
         return any(self._master.accepts(key) for key in self._given(path, headers))
 
     def _given(self, path: str, headers: list[tuple[bytes, bytes]]) -> Iterator[str]:
@@ -102,9 +101,11 @@ class Edge:
     def _choose(self, scope: Scope) -> ASGIApp:
         if scope["method"] == "OPTIONS":
             return Response(status_code=HTTPStatus.NO_CONTENT)
-        if self._keys.admits(scope["path"], scope["headers"]):
-            return self._app
-        return refusal(HTTPStatus.UNAUTHORIZED, "the API key is missing or wrong: it goes into the header X-API-Key")
+        if self._keys.finds_key(scope["path"], scope["headers"]):
+            has_shown_the_key(scope)
+        elif not self._keys.is_open(scope["path"]):
+            return refusal(HTTPStatus.UNAUTHORIZED, "the API key is missing or wrong: it goes into the header X-API-Key")
+        return self._app
 
 
 def where(error: Exception) -> str:
