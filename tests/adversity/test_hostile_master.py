@@ -60,7 +60,7 @@ REPEATED: Final = 1000 if is_long() else 40
 SOCKET: Final = "/_nicegui_ws/socket.io/?EIO=4&transport="
 PATHS: Final = ("/", "/sign-in", "/sign-out", "/_nicegui/3.0.0/static/vue.js", "/_nodepass/session", SOCKET + "polling")
 ORIGINS: Final = ("http://[", "http://evil.example", "null", "//", "http://[::1", "\xff", "http://x:" + "9" * 5000)
-COOKIES: Final = ('"' + '\\"' * 20_000, "nodepass=" + "a" * 30_000, ";=" * 10_000)
+COOKIES: Final = ('a="' + '\\"' * 20_000, "nodepass=" + "a" * 30_000, ";=" * 10_000)
 EVENTS: Final = 200
 """With 40 tags each: more than the sockets of those who do not read hold."""
 

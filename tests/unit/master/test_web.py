@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n"
 MEGABYTES = b"GET /megabytes HTTP/1.1\r\nHost: x\r\n"
 KNOWN = b"GET /known HTTP/1.1\r\nHost: x\r\n"
+UPGRADE = (
+    b"GET %b HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
 SIZE = 8 << 20
 """More than the sockets of both ends hold."""
 
@@ -37,6 +41,11 @@ async def greet(scope: Scope, receive: Receive, send: Send) -> None:
     size = 0
     if scope["path"] == "/known":
         has_shown_the_key(scope)
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "bytes": bytes(SIZE)})
+        await receive()
+        return
     while True:
         message = await receive()
         size += len(message.get("body", b""))
@@ -53,7 +62,7 @@ async def serving(certificate: CertificateSource | None = None) -> AsyncIterator
     """A web server; gives its port."""
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setblocking(False)
-    server = WebServer(greet, certificate, 1, Log(INFO, logging.getLogger("nodepass.test")))
+    server = WebServer(greet, certificate, 1, Log(INFO, logging.getLogger("nodepass.test")), websockets=True)
     task = asyncio.ensure_future(server.serve([listener]))
     await server.listening.wait()
     try:
@@ -76,6 +85,19 @@ async def talk(port: int, *parts: bytes) -> bytes:
             return b""
         finally:
             writer.close()
+
+
+@pytest.fixture
+def dropped(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Set when somebody has been broken off."""
+    event, drop = asyncio.Event(), Visitor.drop
+
+    def drop_and_tell(self: Visitor) -> None:
+        drop(self)
+        event.set()
+
+    monkeypatch.setattr(Visitor, "drop", drop_and_tell)
+    return event
 
 
 async def narrow(port: int) -> socket.socket:
@@ -176,15 +198,10 @@ async def test_who_has_shown_the_key_is_not_one_of_the_crowd(monkeypatch: pytest
 
 
 @pytest.mark.parametrize("tls", [False, True])
-async def test_who_does_not_take_what_is_said_is_cut_off(monkeypatch: pytest.MonkeyPatch, tls: bool) -> None:
+async def test_who_does_not_take_what_is_said_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch, dropped: asyncio.Event, tls: bool
+) -> None:
     monkeypatch.setattr(visitor, "STRANGERS_PATIENCE", 0.2)
-    dropped, drop = asyncio.Event(), Visitor.drop
-
-    def drop_and_tell(self: Visitor) -> None:
-        drop(self)
-        dropped.set()
-
-    monkeypatch.setattr(Visitor, "drop", drop_and_tell)
     certificate = certificate_source(TlsMode.SELF_SIGNED, "", "", ()) if tls else None
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -197,6 +214,21 @@ async def test_who_does_not_take_what_is_said_is_cut_off(monkeypatch: pytest.Mon
         with suppress(ConnectionError):
             assert len(await reader.read()) < 2 * SIZE
         writer.close()
+
+
+@pytest.mark.parametrize("path", [b"/", b"/known"])
+async def test_a_websocket_is_no_different(monkeypatch: pytest.MonkeyPatch, dropped: asyncio.Event, path: bytes) -> None:
+    monkeypatch.setattr(visitor, "KNOWN_PATIENCE" if path == b"/known" else "STRANGERS_PATIENCE", 0.2)
+    async with serving() as port, asyncio.timeout(15):
+        reader, writer = await asyncio.open_connection(sock=await narrow(port))
+        writer.write(UPGRADE % path)
+        assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+        await dropped.wait()
+        with suppress(ConnectionError):
+            assert len(await reader.read()) < SIZE
+        writer.close()
+        # Behind a request without an answer, nobody becomes one.
+        assert b" 101 " not in await talk(port, MEGABYTES + b"\r\n" + UPGRADE % path)
 
 
 async def test_who_takes_it_slowly_gets_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
