@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import select
 import sys
 import threading
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 NAMES = {DEBUG: "DEBUG", INFO: "INFO", WARN: "WARN", ERROR: "ERROR", EVENT: "EVENT"}
 COLOURS = {DEBUG: "\x1b[34m", INFO: "\x1b[32m", WARN: "\x1b[33m", ERROR: "\x1b[31m", EVENT: "\x1b[36m"}
 RESET = "\x1b[0m"
+
+CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What a terminal may obey or turn round instead of showing it: C0 but the tab, C1, line separators, and what sets the
+direction of writing (Unicode, Bidi_Control)."""
 
 STANDARD_OUTPUT = 1
 
@@ -55,15 +60,22 @@ class LineFormatter(logging.Formatter):
         self._coloured = coloured
 
     def format(self, record: logging.LogRecord) -> str:
-        """Give the line; whatever line breaks a message holds are escaped, so that nobody can forge one."""
+        """Give the line; line breaks and controls are escaped, so that nobody can forge one or play with a terminal."""
         level = NAMES.get(record.levelno, record.levelname)
         if self._coloured:
             level = f"{COLOURS.get(record.levelno, '')}{level}{RESET}"
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
         tunnel = tunnel_of(record.name)
         text = f"{tunnel}: {record.getMessage()}" if tunnel else record.getMessage()
-        text = text.replace("\r", "\\r").replace("\n", "\\n")
+        # Nearly all lines are, and this costs next to nothing.
+        if not text.isprintable():
+            text = CONTROLS.sub(_escape, text)
         return f"{when}.{int(record.msecs):03d}  {level}  {text}"
+
+
+def _escape(control: re.Match[str]) -> str:
+    r"""As a Python literal has it: `\n`, `\x1b`, `\u202e`."""
+    return control[0].encode("unicode_escape").decode("ascii")
 
 
 class JsonFormatter(logging.Formatter):

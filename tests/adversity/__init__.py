@@ -7,8 +7,8 @@ and how much may be left; `governed` is such a tunnel under a master, `accounts`
 end, held against each other. `strangers` and `insider` are those who mean harm without the key and with it; `abuse`
 is what the latter does below its streams. `loops` is a thread with an event loop, `table` what is kept of a run,
 `soak` minutes of it with a verdict. There is a file of tests for each: the tools themselves, faults, faults of a
-master, its disk, names (with `name_server`), clocks (with `clock`), hostile input, that of a v1 client, those who are
-idle, limits.
+master, its disk, names (with `name_server`), clocks (with `clock`), hostile input, that at a master, that of a v1 client,
+those who are idle, limits.
 
 `python -m tests.adversity` runs them and prints a table; `--long` is every fault over every kind of tunnel, `--soak` mixed
 traffic with restarts.

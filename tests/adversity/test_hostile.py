@@ -1,8 +1,7 @@
-"""Hostile input on every listening port, while users come and go: none of them notices, and the process does not grow."""
+"""Hostile input on every port of a tunnel, while users come and go: none of them notices, and no process grows."""
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections import defaultdict
@@ -21,11 +20,10 @@ from tests.adversity.scene import Scene, Setup
 from tests.adversity.strangers import Door
 from tests.adversity.table import Row, is_long, keep
 from tests.adversity.traffic import Outcome
-from tests.harness import TIMEOUT, Echo, Master, connect, exchange, free_port, user_context
+from tests.harness import TIMEOUT, Echo, connect, exchange, free_port, user_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from nodepass.transport.base import Link
     from tests.harness import Process, Runner
@@ -194,41 +192,3 @@ def test_a_client_that_has_the_key_and_means_harm(np: Runner, transport: PoolTra
             print(f"{insider.said} said, after {insider.ended} of which the connection was ended")
             assert insider.ended
         unmoved(scene, watches, f"a client with the key that means harm, {transport.name.lower()}", insider.sessions)
-
-
-BOMBS: Final = {
-    "nested": b"[" * 900_000,
-    "objects": b'{"a":' * 200_000,
-    "number": b'{"url":' + b"9" * 900_000 + b"}",
-    "huge": b'{"url":"' + b"a" * (100 * MEGABYTE) + b'"}',
-    "not text": b"\xff\xfe" * 1000,
-}
-NOBODY: Final = ("00000000", "../../etc", "%00", "a" * 5000, "********")
-
-
-@pytest.mark.usefixtures("many_files")
-@pytest.mark.parametrize("tls", [0, 1] if is_long() else [0])
-def test_strangers_at_the_masters_api(tmp_path: Path, tls: int) -> None:
-    with Master(tmp_path, f"tls={tls}") as master:
-        master.ready()
-        before, lines = master.rss(), len(master.lines)
-        door = Door(master.port, () if tls else None, many=MANY)
-        for attack in strangers.PLAIN:
-            attack(door)
-            assert master.call("GET", "/instances").status == 200
-        for name, bomb in BOMBS.items():
-            head = (
-                f"POST /api/v1/instances HTTP/1.1\r\nHost: x\r\nX-API-Key: {master.key}\r\nContent-Length: {len(bomb)}\r\n"
-            )
-            taken = door.say(head.encode() + b"Content-Type: application/json\r\n\r\n", bomb)
-            print(name, taken, master.rss() - before)
-            assert master.call("GET", "/info").status == 200
-        for identity in NOBODY:
-            assert master.call("DELETE", f"/instances/{identity}").status in (400, 403, 404, 405)
-            assert master.call("PATCH", f"/instances/{identity}", {"action": "explode"}).status in (400, 403, 404, 405, 422)
-        assert json.loads(master.call("GET", "/instances").text)
-        assert master.is_running
-        assert master.rss() - before < GROWTH
-        kinds = kinds_of(master.lines[lines:])
-        assert [kind for kind, times in kinds.items() if close(times)] == [], kinds
-        assert not master.matches("Traceback")

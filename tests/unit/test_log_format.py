@@ -36,6 +36,23 @@ def test_any_message_is_one_line_that_gives_it_back(message: str) -> None:
     assert list(members) == ["time", "level", "message"]
 
 
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("two\nlines\r", "two\\nlines\\r"),
+        ("\x1b[2J\x00\x07\x7f", "\\x1b[2J\\x00\\x07\\x7f"),
+        ("\x9b31m\x85", "\\x9b31m\\x85"),
+        ("\u2028\u2029", "\\u2028\\u2029"),
+        ("\u202egnp.exe\u2066\u2069\u200f\u061c", "\\u202egnp.exe\\u2066\\u2069\\u200f\\u061c"),
+        ("Grüße,\tna\u00a0ja \U0001f600", "Grüße,\tna\u00a0ja \U0001f600"),
+    ],
+)
+def test_a_terminal_obeys_nothing_in_a_message(message: str, shown: str) -> None:
+    assert LineFormatter(coloured=False).format(record(message)).endswith(f"  INFO  {shown}")
+    named = tunnel_logger(message, logging.getLogger("nodepass")).name
+    assert LineFormatter(coloured=False).format(record("x", name=named)).endswith(f"  INFO  {shown}: x")
+
+
 def test_the_time_is_rfc_3339_in_utc() -> None:
     line = record("x")
     line.created = 1_700_000_000.25

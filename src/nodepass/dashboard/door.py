@@ -12,7 +12,6 @@ import asyncio
 import time
 from contextlib import suppress
 from http import HTTPStatus
-from http.cookies import CookieError, SimpleCookie
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, urlsplit
@@ -24,6 +23,7 @@ from nodepass.dashboard import plain_pages
 from nodepass.dashboard.headers import send_with
 from nodepass.dashboard.sessions import WHOLE_LIFE, Sessions
 from nodepass.log import WARN
+from nodepass.master.visitor import has_shown_the_key
 from nodepass.policy.attempts import Attempts
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ class Door:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or serve one WebSocket."""
         session = self._sessions.find(self._token(scope))
+        if session is not None:
+            has_shown_the_key(scope)
         if scope["type"] == "websocket":
             if session is None or not comes_from_here(scope):
                 await send({"type": "websocket.close"})
@@ -148,11 +150,12 @@ class Door:
         return answer
 
     def _token(self, scope: Scope) -> str:
-        cookies = SimpleCookie()
-        with suppress(CookieError):
-            cookies.load(Headers(scope=scope).get("cookie", ""))
-        morsel = cookies.get(self._cookie)
-        return "" if morsel is None else morsel.value
+        # Not by `http.cookies`: before Python 3.11.10, a stranger's cookie of quotes kept it busy for seconds.
+        for cookie in Headers(scope=scope).get("cookie", "").split(";"):
+            name, _, value = cookie.strip().partition("=")
+            if name == self._cookie:
+                return value
+        return ""
 
     # What the library draws.
 
@@ -203,7 +206,9 @@ def comes_from_here(scope: Scope) -> bool:
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None and site not in {"same-origin", "none"}:
         return False
-    return origin is None or urlsplit(origin).netloc == headers.get("host")
+    with suppress(ValueError):
+        return origin is None or urlsplit(origin).netloc == headers.get("host")
+    return False
 
 
 def _refused(status: HTTPStatus) -> Response:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from starlette.responses import PlainTextResponse
 
-from nodepass.master.api.edge import where
+from nodepass.log import ERROR
+from nodepass.master.api.edge import shortened, where
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
@@ -106,7 +107,7 @@ class Front:
             dashboard = await asyncio.shield(self._loading)
             await dashboard(scope, receive, send_on)
         except Exception as error:  # noqa: BLE001 - whatever it is, the API is served on
-            self._log.error("Dashboard failed: %s: %s", scope["path"], where(error))
+            self._log.seldom("dashboard", ERROR, "Dashboard failed: %s: %s", shortened(scope["path"]), where(error))
             if not started and scope["type"] == "http":
                 answer = PlainTextResponse("Internal error; the master's log says more.", HTTPStatus.INTERNAL_SERVER_ERROR)
                 await answer(scope, receive, send)

@@ -4,8 +4,8 @@ uvicorn's signal handlers are left out: the process has its own, and an applicat
 certificate that has been renewed serves from the next handshake on.
 
 What a stranger can hold is bounded: the head of a request is only so long, and comes within a time; nobody keeps a
-connection by saying nothing; and of connections that wait for a request there are only so many, the most of which one
-source has to give way.
+connection by saying nothing, or by not taking what is said; and of connections that have not shown the key there are only
+so many, the most of which one source has to give way.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from nodepass.master.arrivals import Arrivals, make_crowd
+from nodepass.master.http_connection import GuardedProtocol
 
 if TYPE_CHECKING:
     import socket
@@ -28,101 +28,17 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from nodepass.log import Log
-    from nodepass.master.arrivals import Waiting
     from nodepass.net.certificates import CertificateSource
-    from nodepass.policy.newcomers import Newcomers
 
 ALPN: Final = ("http/1.1",)
 
 KEEP_ALIVE: Final = 30
 """Seconds that a connection without requests is kept."""
 
-HEAD_TIMEOUT = 10.0
-"""Seconds that the head of a request may take, from the connection or from its first byte on."""
-
-LONGEST_HEAD: Final = 1 << 16
-"""Bytes that are read of a head that is not complete."""
-
 LONGEST_MESSAGE: Final = 1 << 20
 """Bytes of a message on a WebSocket."""
 
 UVICORN_LOGGER: Final = "uvicorn.error"
-
-
-class GuardedProtocol(HttpToolsProtocol):
-    """A connection that is broken off when a request's head is too long or too slow: uvicorn sets it no bounds.
-
-    Args:
-        crowd: the connections that wait for a request; it is one of them while it does.
-        given: what uvicorn gives each connection.
-    """
-
-    def __init__(self, crowd: Newcomers[Waiting], **given: Any) -> None:
-        super().__init__(**given)
-        self._crowd = crowd
-        self._head_size = 0
-        self._deadline: asyncio.TimerHandle | None = None
-        """There while a head is awaited."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        super().connection_made(transport)
-        self._await_head()
-        self._enter()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self._deadline is not None:
-            self._head_size += len(data)
-            if self._head_size > LONGEST_HEAD:
-                self.transport.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._await_no_more()
-        self._leave()
-        super().connection_lost(exc)
-
-    def on_message_begin(self) -> None:
-        """The first byte of a request has come."""
-        super().on_message_begin()
-        if self._deadline is None:
-            self._await_head()
-
-    def on_headers_complete(self) -> None:
-        """The head of a request has come."""
-        self._await_no_more()
-        self._leave()
-        super().on_headers_complete()
-
-    def on_response_complete(self) -> None:
-        """A request has been answered."""
-        super().on_response_complete()
-        if self.cycle.response_complete and not self.transport.is_closing():
-            self._enter()
-
-    @property
-    def source(self) -> str:
-        """The address it comes from."""
-        return self.client[0] if self.client else ""
-
-    def drop(self) -> None:
-        """See `Waiting`."""
-        self.transport.abort()
-
-    def _enter(self) -> None:
-        self._leave()
-        self._crowd.enter(self.source, self)
-
-    def _leave(self) -> None:
-        self._crowd.leave(self.source, self)
-
-    def _await_head(self) -> None:
-        self._head_size = 0
-        self._deadline = self.loop.call_later(HEAD_TIMEOUT, self.transport.abort)
-
-    def _await_no_more(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
 
 
 class WebServer(uvicorn.Server):
@@ -197,11 +113,11 @@ class WebServer(uvicorn.Server):
         yield
 
 
-def _websocket(*args: Any, **kwargs: Any) -> asyncio.Protocol:
+def _websocket(**given: Any) -> asyncio.Protocol:
     """What speaks on a connection that becomes a WebSocket; imported for the first, for most masters have none."""
-    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol  # noqa: PLC0415
+    from nodepass.master.websocket import GuardedWebSocket  # noqa: PLC0415
 
-    return WebSocketsSansIOProtocol(*args, **kwargs)
+    return GuardedWebSocket(**given)
 
 
 def _renewable_context(certificate: CertificateSource) -> ssl.SSLContext:

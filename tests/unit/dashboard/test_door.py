@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -97,6 +98,8 @@ async def test_guessing_is_limited_and_the_right_key_waits_as_well(browser: http
         ({"Origin": BASE.replace("http:", "https:")}, True),
         ({"Origin": "http://evil.example"}, False),
         ({"Origin": "null"}, False),
+        ({"Origin": "http://["}, False),
+        ({"Origin": "http://[v1.x]"}, False),
         ({"Origin": BASE + "0"}, False),
         ({"Sec-Fetch-Site": "cross-site"}, False),
         ({"Origin": BASE, "Sec-Fetch-Site": "same-site"}, False),
@@ -109,6 +112,23 @@ async def test_a_form_of_another_site_is_refused(
     await sign_in(browser)
     await browser.post("/sign-out", headers=headers)
     assert (await browser.get("/_nodepass/session")).status_code == (401 if comes_in else 204)
+
+
+@pytest.mark.parametrize("cookie", ['"' + '\\"' * 30_000 + '"', '"' + "\\" * 60_000 + '"', "=;" * 30_000])
+async def test_a_strangers_cookie_keeps_nobody_busy(browser: httpx.AsyncClient, cookie: str) -> None:
+    begun = time.process_time()
+    for name in (COOKIE, "a"):
+        assert (await browser.get("/", headers={"Cookie": f"{name}={cookie}"})).status_code == 200
+    # It was a matter of seconds.
+    assert time.process_time() - begun < 1
+
+
+async def test_a_session_is_found_among_other_cookies(browser: httpx.AsyncClient) -> None:
+    await sign_in(browser)
+    token = browser.cookies[COOKIE]
+    browser.cookies.clear()
+    for cookies, status in ((f'a="b;c"; {COOKIE}={token};d', 204), (f"x{COOKIE}={token}; {COOKIE}=", 401)):
+        assert (await browser.get("/_nodepass/session", headers={"Cookie": cookies})).status_code == status
 
 
 async def test_the_page_and_what_the_browser_may_do_with_it(browser: httpx.AsyncClient, core: FakeCore) -> None:

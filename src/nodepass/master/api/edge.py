@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.responses import Response
 
+from nodepass.log import ERROR
 from nodepass.master.api.answers import refusal
+from nodepass.master.visitor import has_shown_the_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
     from nodepass.log import Log
     from nodepass.master.api.core import Identity
+
+LONGEST_PATH: Final = 100
+"""Characters of a path that the log shows: whoever asks for it chooses it."""
 
 CORS: Final = [
     (b"access-control-allow-origin", b"*"),
@@ -34,19 +39,17 @@ class KeyCheck:
 
     Args:
         master: whose key is asked for.
-        is_open: whether a path needs no key.
+        is_open: tells whether a path needs no key.
         takes_bearer: whether a path takes the key as a bearer token as well.
     """
 
     def __init__(self, master: Identity, is_open: Callable[[str], bool], takes_bearer: Callable[[str], bool]) -> None:
         self._master = master
-        self._is_open = is_open
+        self.is_open = is_open
         self._takes_bearer = takes_bearer
 
-    def admits(self, path: str, headers: list[tuple[bytes, bytes]]) -> bool:
-        """Whether a request for this path, with these headers, comes from somebody who may."""
-        if self._is_open(path):
-            return True
+    def finds_key(self, path: str, headers: list[tuple[bytes, bytes]]) -> bool:
+        """Whether a request for this path, with these headers, brings the key."""
         return any(self._master.accepts(key) for key in self._given(path, headers))
 
     def _given(self, path: str, headers: list[tuple[bytes, bytes]]) -> Iterator[str]:
@@ -88,7 +91,8 @@ class Edge:
         try:
             await self._choose(scope)(scope, receive, send_on)
         except Exception as error:  # noqa: BLE001 - whatever it is, the others are served on
-            self._log.error("Request failed: %s %s: %s", scope["method"], scope["path"], where(error))
+            path = shortened(scope["path"])
+            self._log.seldom("request", ERROR, "Request failed: %s %s: %s", scope["method"], path, where(error))
             # An answer that has begun is broken off: the web server sees that it is not whole, and closes the connection.
             if not started:
                 answer = refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; the master's log says more")
@@ -97,12 +101,19 @@ class Edge:
     def _choose(self, scope: Scope) -> ASGIApp:
         if scope["method"] == "OPTIONS":
             return Response(status_code=HTTPStatus.NO_CONTENT)
-        if self._keys.admits(scope["path"], scope["headers"]):
-            return self._app
-        return refusal(HTTPStatus.UNAUTHORIZED, "the API key is missing or wrong: it goes into the header X-API-Key")
+        if self._keys.finds_key(scope["path"], scope["headers"]):
+            has_shown_the_key(scope)
+        elif not self._keys.is_open(scope["path"]):
+            return refusal(HTTPStatus.UNAUTHORIZED, "the API key is missing or wrong: it goes into the header X-API-Key")
+        return self._app
 
 
 def where(error: Exception) -> str:
     """What kind of error, and where it was raised; not its text, which may quote a URL with its key."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__} in {place.name} ({place.filename}:{place.lineno})"
+
+
+def shortened(path: str) -> str:
+    """A path as the log shows it."""
+    return path if len(path) <= LONGEST_PATH else f"{path[:LONGEST_PATH]}…"
