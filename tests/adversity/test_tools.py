@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import sys
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ from tests.adversity.datagrams import Datagrams
 from tests.adversity.scene import Target
 from tests.adversity.target import LISTENING
 from tests.adversity.traffic import Outcome, Traffic
-from tests.harness import TIMEOUT, TcpTarget, Troubles, UdpWay, free_port
+from tests.harness import TIMEOUT, Process, TcpTarget, Troubles, UdpWay, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,3 +138,31 @@ def test_a_datagram_that_nobody_sent_is_found() -> None:
             liar.recv(1 << 16)
             datagrams.stop()
             assert datagrams.wrong == [said + b"more"]
+
+
+HOG = """
+import signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+print("small", flush=True)
+signal.sigwait([signal.SIGUSR1])
+hoard = bytearray(b"x") * {size}
+del hoard
+print("small again", flush=True)
+signal.pause()
+"""
+"""A program that takes memory when it gets a signal, and lets it go at once."""
+
+
+def test_memory_that_was_let_go_again_is_in_the_peak() -> None:
+    size = 100 << 20
+    with Process([sys.executable, "-c", HOG.format(size=size)]) as hog:
+        hog.wait_for("^small$")
+        before = hog.rss()
+        hog.reset_peak()
+        assert hog.peak() - before < size / 10
+        hog.send_signal(signal.SIGUSR1)
+        hog.wait_for("^small again$")
+        assert hog.rss() - before < size / 10
+        assert hog.peak() - before > size * 0.9
+        hog.reset_peak()
+        assert hog.peak() - before < size / 10
