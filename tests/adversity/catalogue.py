@@ -28,7 +28,7 @@ from tests.adversity.faults import (
     trouble,
 )
 from tests.adversity.scene import SEVERAL
-from tests.harness import Harm, Troubles
+from tests.harness import OF_UDP, Harm, Troubles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -89,9 +89,14 @@ class Fault:
         return [harm for harm in self.harms if not all(counts[harm] for counts in counted_at(scene, self.where, harm))]
 
     def suits(self, setup: Setup) -> bool:
-        """Whether it can happen to such a tunnel. A server of several processes takes no QUIC, and dials no HTTP/2."""
+        """Whether it can happen to such a tunnel. A server of several processes takes no QUIC, and dials no HTTP/2.
+
+        Where there is QUIC, no TCP connection is left between the two ends once they have shaken hands.
+        """
         if self.udp_only:
             return setup.transport is PoolTransport.QUIC
+        if self.where == "middle" and not OF_UDP.issuperset(self.harms) and setup.transport is PoolTransport.QUIC:
+            return False
         refused = [PoolTransport.QUIC, *([PoolTransport.HTTP2] if setup.flow == "forward" else [])]
         return self.several != "server" or setup.transport not in refused
 

@@ -80,9 +80,11 @@ class Chaos:
         self._thread.run(self._close())
         self._thread.__exit__(kind, error, trace)
 
-    def reset_all(self) -> None:
-        """Break every connection there is, in the midst of what it carries."""
-        self.harm[Harm.RESET] += self._thread.run(self._reset(self._pairs))
+    def reset_all(self) -> int:
+        """Break every connection there is, in the midst of what it carries; gives how many there were."""
+        broken = self._thread.run(self._reset(self._pairs))
+        self.harm[Harm.RESET] += broken
+        return broken
 
     def fall_silent(self) -> None:
         """Nothing that is connected hears of the other side any more, and nothing that comes is answered."""

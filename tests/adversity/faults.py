@@ -149,10 +149,7 @@ def trouble(scene: Scene, where: str, troubles: TcpTroubles, harm: Harm) -> None
 def reset(scene: Scene, where: str) -> None:
     """All connections of a way break, three times."""
     for _ in range(3):
-        struck = strikes(scene, where, Harm.RESET)
-        while not struck():
-            way_of(scene, where).reset_all()
-            last(WHILE / 5)
+        last(WHILE / 5, way_of(scene, where).reset_all)
 
 
 def silence(scene: Scene, where: str, seconds: float) -> None:
