@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.adversity.traffic import Outcome
@@ -46,6 +47,35 @@ def settle(traffic: Traffic, datagrams: Datagrams, targets: Sequence[Process], t
     begun = {number for what, number in told if what == "begun"}
     _assert_target_is_done(targets[-1], begun, told, noticed)
     return sum(told["begun", number] > 1 for number in begun)
+
+
+@dataclass(frozen=True)
+class Late:
+    """How late it was noticed, at most, that a connection had broken: seconds.
+
+    Args:
+        users: from the end of the fault, or that user's beginning, until the user was told.
+        targets: from the end of the fault, or the user's end or the target's beginning, until the target was told.
+    """
+
+    users: float
+    targets: float
+
+    @classmethod
+    def of(cls, traffic: Traffic, targets: Sequence[Process], over: float) -> Late:
+        """Of all that there were, when the fault was over then."""
+        broken = [each for each in traffic.records.values() if each.outcome in (Outcome.BROKEN, Outcome.CUT)]
+        users = [each.ended - max(each.begun, over) for each in broken]
+        ends = []
+        begun: dict[int, float] = {}
+        for line in (line for target in targets for line in tuple(target.lines)):
+            if match := re.match(r"(begun|cut|broken) (\d+) ([\d.]+)", line):
+                number, when = int(match[2]), float(match[3])
+                if match[1] == "begun":
+                    begun[number] = when
+                else:
+                    ends.append(when - max(traffic.records[number].ended, begun.get(number, 0.0), over))
+        return cls(max(users, default=0.0), max(ends, default=0.0))
 
 
 def cut_at(targets: Sequence[Process]) -> int:

@@ -12,7 +12,9 @@ from tests.adversity.bounds import LONG_SILENCE, NOT_NOTICED
 from tests.adversity.chaos import TcpTroubles
 from tests.adversity.faults import (
     NO_TARGET,
+    SPOILT,
     absent_target,
+    counted_at,
     freeze,
     freeze_each,
     hold,
@@ -26,7 +28,7 @@ from tests.adversity.faults import (
     trouble,
 )
 from tests.adversity.scene import SEVERAL
-from tests.harness import Troubles
+from tests.harness import OF_UDP, Harm, Troubles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from tests.adversity.scene import Scene, Setup
 
 DEAD: Final = "ERROR +(Client|Server) error: .*(broke|peer closed|nothing was heard)"
-IN_USE: Final = "ERROR .*cannot listen on TCP .*in use"
+IN_USE: Final = "ERROR .*cannot listen on {} .*in use"
 """Words for an operator."""
 
 
@@ -46,6 +48,9 @@ class Fault:
         name: what.
         happen: does it, and puts it right.
         harmless: nobody's connection breaks of it.
+        breaks: somebody's does for certain: users are under way all the time.
+        where: the way that it happens on.
+        harms: what it does to something there.
         target: whether there is a target when it begins.
         udp_only: it happens to datagrams of QUIC.
         killed: processes whose connections the system ends for them, which nobody can tell from a proper end.
@@ -57,6 +62,9 @@ class Fault:
     name: str
     happen: Callable[[Scene], None]
     harmless: bool = False
+    breaks: bool = False
+    where: str = ""
+    harms: Sequence[Harm] = ()
     target: bool = True
     udp_only: bool = False
     killed: Sequence[str] = ()
@@ -76,10 +84,19 @@ class Fault:
         """
         return bool({"server", "client"} & set(self.killed))
 
+    def missed(self, scene: Scene) -> list[Harm]:
+        """What it should have done to something, and did to nothing."""
+        return [harm for harm in self.harms if not all(counts[harm] for counts in counted_at(scene, self.where, harm))]
+
     def suits(self, setup: Setup) -> bool:
-        """Whether it can happen to such a tunnel. A server of several processes takes no QUIC, and dials no HTTP/2."""
+        """Whether it can happen to such a tunnel. A server of several processes takes no QUIC, and dials no HTTP/2.
+
+        Where there is QUIC, no TCP connection is left between the two ends once they have shaken hands.
+        """
         if self.udp_only:
             return setup.transport is PoolTransport.QUIC
+        if self.where == "middle" and not OF_UDP.issuperset(self.harms) and setup.transport is PoolTransport.QUIC:
+            return False
         refused = [PoolTransport.QUIC, *([PoolTransport.HTTP2] if setup.flow == "forward" else [])]
         return self.several != "server" or setup.transport not in refused
 
@@ -94,6 +111,7 @@ FAULTS: Final = (
         Fault(
             f"kill -9 {name}",
             partial(kill, names=(name,)),
+            breaks=True,
             killed=(name,),
             told="" if name == "target" else DEAD,
         )
@@ -103,6 +121,7 @@ FAULTS: Final = (
         Fault(
             f"kill -9, back as {', '.join(order)}",
             partial(kill, names=order),
+            breaks=True,
             killed=order,
             # Where both ends die, nobody is there to tell.
             told="" if set(ENDS) <= set(order) else DEAD,
@@ -114,6 +133,7 @@ FAULTS: Final = (
         Fault(
             f"SIGSTOP {name}, long",
             partial(freeze, name=name, seconds=LONG_SILENCE),
+            breaks=name != "target",
             told="" if name == "target" else DEAD,
         )
         for name in PROCESSES
@@ -122,6 +142,7 @@ FAULTS: Final = (
         Fault(
             f"kill -9 each of the {name}'s processes",
             partial(kill_each, name=name),
+            breaks=True,
             killed=(name,),
             several=name,
             told=f"WARN .*Process . of {SEVERAL} ended with -9: another takes its place",
@@ -132,42 +153,78 @@ FAULTS: Final = (
         Fault(
             f"SIGSTOP each of the {name}'s processes",
             partial(freeze_each, name=name, seconds=LONG_SILENCE),
+            breaks=True,
             several=name,
             told=DEAD,
         )
         for name in ENDS
     ),
-    Fault("tunnel port taken", take_port, killed=("server",), told=IN_USE),
-    Fault("target absent", absent_target, target=False, told=NO_TARGET),
     *(
-        Fault(f"{what} at {where}", partial(trouble, where=where, troubles=troubles), harmless=harmless)
+        Fault(
+            f"tunnel port taken, {protocol}",
+            partial(take_port, protocol=protocol),
+            breaks=True,
+            udp_only=protocol == "UDP",
+            killed=("server",),
+            told=IN_USE.format(protocol),
+        )
+        for protocol in ("TCP", "UDP")
+    ),
+    Fault("target absent", absent_target, breaks=True, target=False, told=NO_TARGET),
+    *(
+        Fault(
+            f"{what} at {where}",
+            partial(trouble, where=where, troubles=troubles, harm=harm),
+            harmless=not troubles.lose,
+            breaks=troubles.lose,
+            where=where,
+            harms=(harm,),
+        )
         for where in WAYS
-        for what, troubles, harmless in (
-            ("delay", TcpTroubles(delay=0.03), True),
-            ("single bytes", TcpTroubles(drip=True), True),
-            ("lost connections", TcpTroubles(lose=True), False),
+        for what, troubles, harm in (
+            ("delay", TcpTroubles(delay=0.03), Harm.DELAYED),
+            ("single bytes", TcpTroubles(drip=True), Harm.DRIPPED),
+            ("lost connections", TcpTroubles(lose=True), Harm.TURNED_AWAY),
         )
     ),
-    *(Fault(f"resets at {where}", partial(reset, where=where)) for where in WAYS),
-    Fault("black hole at middle", partial(silence, where="middle", seconds=LONG_SILENCE), told=DEAD),
+    *(
+        Fault(f"resets at {where}", partial(reset, where=where), breaks=True, where=where, harms=(Harm.RESET,))
+        for where in WAYS
+    ),
+    Fault(
+        "black hole at middle",
+        partial(silence, where="middle", seconds=LONG_SILENCE),
+        breaks=True,
+        where="middle",
+        harms=(Harm.SWALLOWED,),
+        told=DEAD,
+    ),
     # Nobody can tell these from people who are silent; `read` says how long they may be.
     *(
         Fault(
             f"black hole at {where}",
             partial(silence, where=where, seconds=LONG_SILENCE),
+            breaks=True,
+            where=where,
+            harms=(Harm.SWALLOWED,),
             query="log=info&read=1s",
         )
         for where in ("near", "far")
     ),
-    *(Fault(f"standstill at {where}", partial(hold, where=where), harmless=True) for where in WAYS),
+    *(
+        Fault(f"standstill at {where}", partial(hold, where=where), harmless=True, where=where, harms=(Harm.HELD,))
+        for where in WAYS
+    ),
     *(
         Fault(
             f"datagrams lost, repeated, swapped at {where}",
             partial(spoil_datagrams, where=where, troubles=Troubles(0.05, 0.05, 0.1)),
             harmless=True,
+            where=where,
+            harms=SPOILT,
             udp_only=where == "middle",
         )
         for where in WAYS
     ),
-    Fault("a NAT forgets", move, harmless=True, udp_only=True),
+    Fault("a NAT forgets", move, harmless=True, where="middle", harms=(Harm.MOVED,), udp_only=True),
 )

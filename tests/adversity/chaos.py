@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tests.adversity.content import SMALL
 from tests.adversity.loops import TURNS, LoopThread
-from tests.harness import free_port
+from tests.harness import Harm, free_port
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -59,8 +60,8 @@ class Chaos:
         self.to = to
         self.port = port or free_port()
         self.troubles = CLEAR
-        self.lost = 0
-        """Connections that were turned away or reset."""
+        self.harm: Counter[Harm] = Counter()
+        """What happened to how many connections, or chunks of these."""
         self._thread = LoopThread()
         self._pairs: set[_Pair] = set()
         self._dead: set[_Pair] = set()
@@ -79,9 +80,11 @@ class Chaos:
         self._thread.run(self._close())
         self._thread.__exit__(kind, error, trace)
 
-    def reset_all(self) -> None:
-        """Break every connection there is, in the midst of what it carries."""
-        self._thread.run(self._reset(self._pairs))
+    def reset_all(self) -> int:
+        """Break every connection there is, in the midst of what it carries; gives how many there were."""
+        broken = self._thread.run(self._reset(self._pairs))
+        self.harm[Harm.RESET] += broken
+        return broken
 
     def fall_silent(self) -> None:
         """Nothing that is connected hears of the other side any more, and nothing that comes is answered."""
@@ -135,17 +138,21 @@ class Chaos:
         for pair in self._dead:
             pair.reset_one(near=near)
 
-    async def _reset(self, pairs: set[_Pair]) -> None:
-        for pair in tuple(pairs):
-            self.lost += 1
+    async def _reset(self, pairs: set[_Pair]) -> int:
+        """Break these; gives how many there were."""
+        broken = tuple(pairs)
+        for pair in broken:
             pair.reset()
+        return len(broken)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.troubles.lose or self._closed:
-            self.lost += 1
+            if self.troubles.lose:
+                self.harm[Harm.TURNED_AWAY] += 1
             _reset(writer)
             return
         if self._silent:
+            self.harm[Harm.SWALLOWED] += 1
             self._dead.add(_Pair(writer, None))
             return
         pair = _Pair(writer, None)
@@ -165,15 +172,20 @@ class Chaos:
     async def _pass(self, pair: _Pair, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert self._going is not None
         while data := await self._read(pair, reader):
+            if not self._going.is_set():
+                self.harm[Harm.HELD] += 1
             await self._going.wait()
             if self.troubles.delay:
+                self.harm[Harm.DELAYED] += 1
                 await asyncio.sleep(self.troubles.delay)
             if self.troubles.drip:
+                self.harm[Harm.DRIPPED] += 1
                 for byte in data[:DRIPPED]:
                     writer.write(bytes((byte,)))
                     await asyncio.sleep(0)
                 data = data[DRIPPED:]
             if pair in self._dead:
+                self.harm[Harm.SWALLOWED] += 1
                 await self._never.wait()
             writer.write(data)
             await writer.drain()
@@ -189,6 +201,8 @@ class Chaos:
             if pair not in self._dead:
                 raise
         if pair in self._dead:
+            if data:
+                self.harm[Harm.SWALLOWED] += 1
             await self._never.wait()
         return data
 

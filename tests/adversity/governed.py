@@ -21,7 +21,7 @@ import psutil
 
 from nodepass.master.state_file import FILE
 from tests.adversity.accounts import cut_at, settle
-from tests.adversity.bounds import ENV, MOST_LINES, NOTICED
+from tests.adversity.bounds import ENV, FLUCTUATION, MOST_LINES, NOTICED, PATIENCE
 from tests.adversity.datagrams import Datagrams
 from tests.adversity.scene import Target
 from tests.adversity.target import LISTENING
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 DRAIN: Final = 1.0
+IMPORTS: Final = 1.5
+"""Seconds that a fork server takes to be ready, on a machine that does other things as well."""
+
 GOVERNED: Final = {**ENV, "NP_SHUTDOWN_TIMEOUT": f"{DRAIN}s"}
 KEPT: Final = ("id", "alias", "type", "url", "config", "restart", "meta")
 """What the API tells of an instance and no fault may change."""
@@ -61,6 +64,8 @@ class Governed:
         self.target = Target(self._target_port)
         self.ids: dict[str, str] = {}
         """By name, those of the two instances."""
+        self.warm: dict[str, int] = {}
+        """Descriptors of each instance's process before there were users."""
         self.twice = 0
         self.traffic: Traffic
         self.datagrams: Datagrams
@@ -76,7 +81,8 @@ class Governed:
             self.ids[name] = self.master.create(url, alias=f"the {name}")["id"]
             answer = self.master.call("PATCH", f"/instances/{self.ids[name]}", {"meta": {"tags": {"of": "these tests"}}})
             assert answer.status == 200, answer.text
-        self.master.wait_for(f"{self.ids['client']}: Session with .* is ready")
+        self._wait_for_session()
+        self.warm = self._descriptors()
         self.traffic = self._stack.enter_context(Traffic(self._users))
         self.datagrams = self._stack.enter_context(Datagrams(self._users))
         return self
@@ -172,8 +178,28 @@ class Governed:
             assert {key: now[key] for key in KEPT} == {key: before[name][key] for key in KEPT}
             for key, count in counted.get(name, {}).items():
                 assert now[key] >= count, f"{key} of the {name} went back"
+        self._assert_nothing_is_left()
         for master in self.masters:
             assert len([line for line in master.lines if "CHECK_POINT" not in line]) <= 2 * MOST_LINES
+
+    def _assert_nothing_is_left(self) -> None:
+        self._wait_for_session()
+        end = time.monotonic() + PATIENCE
+        while left := {name: more for name, more in self._more().items() if more > FLUCTUATION}:
+            assert time.monotonic() < end, f"more descriptors than before there were users: {left}"
+            # What is closed now is gone a moment later, and nothing tells of it.
+            time.sleep(0.05)
+
+    def _wait_for_session(self) -> None:
+        """Wait until this master's instances have had one: both are there then."""
+        self.master.wait_for(f"{self.ids['client']}: Session with .* is ready")
+
+    def _more(self) -> dict[str, int]:
+        return {name: count - self.warm[name] for name, count in self._descriptors().items()}
+
+    def _descriptors(self) -> dict[str, int]:
+        processes = self.processes()
+        return {name: processes[name].num_fds() for name in NAMES}
 
     def cut_at_target(self) -> int:
         """How many connections ended early at the target as if properly."""

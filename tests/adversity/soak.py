@@ -28,12 +28,16 @@ if TYPE_CHECKING:
     from tests.harness import NodePass
 
 MEGABYTE: Final = 1 << 20
-GROWTH: Final = 16 * MEGABYTE
+GROWTH: Final = 3 * MEGABYTE
+"""What an end may grow by in the last two thirds of a part: in the first, the allocator finds how much it needs at a time.
+
+1.2 MB at most were measured, in 16 seconds with a hundred users a second, and nearly nothing in the last ten of them.
+"""
+
 SPARE: Final = 12
 """Descriptors that may be there one time and not another."""
 
 WITHIN: Final = COOLDOWN + 1 + HANDSHAKE_TIMEOUT
-WARM_UP: Final = 5.0
 SETUPS: Final = (
     Setup(PoolTransport.TCP, 1),
     Setup(PoolTransport.QUIC, 1),
@@ -90,7 +94,7 @@ def one_tunnel(runner: Runner, setup: Setup, seconds: float, every: float, resta
     with Scene(runner, setup, env=ENV if restarted else PATIENT) as scene:
         scene.warm_up()
         end, turns = time.monotonic() + seconds, itertools.cycle(restarted)
-        worst = 0.0
+        worst, grown = 0.0, 0
         if restarted:
             while time.monotonic() + every < end:
                 time.sleep(every)
@@ -98,10 +102,11 @@ def one_tunnel(runner: Runner, setup: Setup, seconds: float, every: float, resta
                 worst = max(worst, scene.back_after(time.monotonic(), WITHIN + 10))
                 assert worst < WITHIN, f"back after {worst:.2f} s only"
         else:
-            time.sleep(min(WARM_UP, seconds / 2))
+            time.sleep(seconds / 3)
             before = [Size.of(process, setup) for process in scene.ends]
             time.sleep(max(0.0, end - time.monotonic()))
-            assert_no_growth(scene, before)
+            grown = growth(scene, before)
+            assert grown < GROWTH, f"an end has grown by {grown} bytes"
         scene.settle(NOTICED + 10)
         outcomes = scene.traffic.outcomes()
         if not restarted:
@@ -110,15 +115,17 @@ def one_tunnel(runner: Runner, setup: Setup, seconds: float, every: float, resta
         broken = outcomes[Outcome.BROKEN] + outcomes[Outcome.CUT]
         name = f"soak {setup}{', restarts' if restarted else ''}"
         verified = scene.traffic.verified + scene.datagrams.verified
-        keep(Row(name, worst, verified, outcomes[Outcome.WHOLE], broken, scene.twice))
+        keep(Row(name, worst, verified, outcomes[Outcome.WHOLE], broken, scene.twice, grown=grown))
 
 
-def assert_no_growth(scene: Scene, before: list[Size]) -> None:
-    """Both ends are about as large as they were."""
+def growth(scene: Scene, before: list[Size]) -> int:
+    """By how many bytes that end has grown which has done so more; neither has more descriptors than it had."""
+    grown = []
     for process, then in zip(scene.ends, before, strict=True):
         now = Size.of(process, scene.setup)
-        assert now.memory - then.memory < GROWTH, f"{process.name} has grown from {then} to {now}"
+        grown.append(now.memory - then.memory)
         assert now.descriptors <= then.descriptors + SPARE, f"{process.name} has grown from {then} to {now}"
+    return max(grown)
 
 
 def assert_counted(scene: Scene) -> None:

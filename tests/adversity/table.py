@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 FILE: Final = "NODEPASS_ADVERSITY_TABLE"
 """The environment variable that names the file; without it nothing is kept."""
 
-LINE: Final = "{:<44} {:>5} {:>9} {:>8} {:>10} {:>7} {:>7} {:>5} {:>5} {:>7}"
+LINE: Final = "{:<44} {:>5} {:>9} {:>8} {:>10} {:>7} {:>7} {:>5} {:>5} {:>7} {:>7}"
 
 LONG: Final = "NODEPASS_ADVERSITY"
 
@@ -38,6 +38,7 @@ class Row:
         twice: connections whose beginning a target heard twice.
         lost: connections that ended early as if properly, at a user or a target: what they carried was lost without a word.
         memory: bytes for each connection at the end that took more; 0 where it was not measured.
+        grown: bytes by which the end that grew more did so while nothing changed; 0 where it was not measured.
     """
 
     fault: str
@@ -48,6 +49,7 @@ class Row:
     twice: int = 0
     lost: int = 0
     memory: int = 0
+    grown: int = 0
 
 
 def keep(row: Row) -> None:
@@ -67,7 +69,7 @@ def lines(rows: Iterable[Row]) -> list[str]:
     by_fault = defaultdict(list)
     for row in rows:
         by_fault[row.fault].append(row)
-    head = ("fault", "times", "recovered", "longest", "verified", "served", "broken", "twice", "lost", "memory")
+    head = ("fault", "times", "recovered", "longest", "verified", "served", "broken", "twice", "lost", "memory", "grown")
     shown = [LINE.format(*head)]
     for fault, them in sorted(by_fault.items()):
         back = [row.recovered for row in them if row.recovered >= 0]
@@ -76,5 +78,7 @@ def lines(rows: Iterable[Row]) -> list[str]:
         sums = [sum(getattr(row, name) for row in them) for name in ("served", "broken", "twice", "lost")]
         most = max(row.memory for row in them)
         memory = f"{most / 1000:.1f} kB" if most else "-"
-        shown.append(LINE.format(fault, len(them), len(back), longest, verified, *sums, memory))
+        grew = max(row.grown for row in them)
+        grown = f"{grew / 1e6:.1f} MB" if grew else "-"
+        shown.append(LINE.format(fault, len(them), len(back), longest, verified, *sums, memory, grown))
     return shown

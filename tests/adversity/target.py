@@ -1,8 +1,8 @@
 """The far end of verified traffic: `python -m tests.adversity.target PORT`, a process that can be killed and stopped.
 
-It writes a line for each thing that happens to a connection: `begun`, then `whole`, `cut`, `broken` or `wrong`, with the
-number and what there is to say. `whole` is said of what has come; that the user learns of it is for
-the user to say. Datagrams go back as they came.
+It writes a line for each thing that happens to a connection: `begun`, then `whole`, `cut` or `broken`, with the number,
+when that was (`time.monotonic`) and what there is to say, or `wrong`, with the number and what it was. `whole` is said of
+what has come; that the user learns of it is for the user to say. Datagrams go back as they came.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+import time
 from contextlib import suppress
 from typing import cast
 
@@ -47,6 +48,11 @@ def tell(*words: object) -> None:
     print(*words, flush=True)
 
 
+def now() -> str:
+    # The same clock in all processes of a machine.
+    return f"{time.monotonic():.3f}"
+
+
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """One connection. One that says nothing is somebody's look whether there is a target."""
     head = None
@@ -57,16 +63,16 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)
         if head.up == NEVER_READ:
             await NEVER.wait()
-        tell("begun", head.number)
+        tell("begun", head.number, now())
         await converse(head, reader, writer)
         writer.close()
     except CutError as error:
         if head is not None:
-            tell("cut", head.number, error)
+            tell("cut", head.number, now(), error)
         writer.close()
     except OSError as error:
         if head is not None:
-            tell("broken", head.number, error)
+            tell("broken", head.number, now(), error)
         writer.transport.abort()
     except WrongContentError as error:
         tell("wrong", head.number if head else "?", error)
@@ -84,7 +90,7 @@ async def converse(head: Head, reader: asyncio.StreamReader, writer: asyncio.Str
             raise WrongContentError(message)
         await sending
         # Before the trailer: whoever has that can count on this, even if we are killed in between.
-        tell("whole", head.number)
+        tell("whole", head.number, now())
         writer.write(head.trailer)
         await writer.drain()
     finally:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 
 import pytest
 
-from tests.adversity.bounds import NOTICED
-from tests.adversity.governed import Governed
+from tests.adversity.bounds import NOTICED, WITHIN
+from tests.adversity.governed import DRAIN, IMPORTS, Governed
 from tests.adversity.table import Row, is_long, keep
 from tests.adversity.traffic import Outcome
 from tests.e2e.test_dns import may_unshare
@@ -140,9 +140,10 @@ def test_a_full_disk_loses_nothing_and_stops_nobody(disk: Disk, tmp_path: Path) 
         # The state is not what an action needs.
         acted = stage.master.call("PATCH", f"/instances/{stage.ids['client']}", {"action": "restart"})
         assert acted.status == 200, acted.text
-        stage.back_after(time.monotonic(), PATIENCE)
+        # The client drains, and comes back.
+        assert stage.back_after(time.monotonic(), PATIENCE) < WITHIN + DRAIN
         stage.replace_master()
-        stage.back_after(time.monotonic(), PATIENCE)
+        assert stage.back_after(time.monotonic(), PATIENCE) < WITHIN + DRAIN + IMPORTS
         if disk.prefix:
             # It began with a disk that was full.
             assert_refused(stage)

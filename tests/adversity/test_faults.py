@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from nodepass.config import PoolTransport
-from tests.adversity.bounds import ENV, NOTICED, PATIENT, WITHIN
+from tests.adversity.accounts import Late
+from tests.adversity.bounds import ENV, NOTICED, PATIENT, TOLD_WITHIN, WITHIN
 from tests.adversity.catalogue import FAULTS, Fault
 from tests.adversity.scene import FROM_FILES, Scene, Setup
 from tests.adversity.table import Row, is_long, keep
@@ -84,13 +85,15 @@ def test_a_fault_costs_nothing_but_what_it_hits(np: Runner, fault: Fault, setup:
         if fault.target:
             scene.warm_up()
         fault.happen(scene)
-        recovered = scene.back_after(time.monotonic(), PATIENCE)
+        over = time.monotonic()
+        recovered = scene.back_after(over, PATIENCE)
         scene.settle(NOTICED + PATIENCE)
         outcomes = scene.traffic.outcomes()
         broken = outcomes[Outcome.BROKEN] + outcomes[Outcome.CUT]
         verified = scene.traffic.verified + scene.datagrams.verified
         how = f"{verified} bytes, {outcomes}, {scene.cut_at_target()} cut at the target"
-        print(f"{fault.name} {setup}: back after {recovered:.2f} s, {how}")
+        late = Late.of(scene.traffic, scene.targets, over)
+        print(f"{fault.name} {setup}: back after {recovered:.2f} s, {how}, {late}")
         for why in {f"{each.outcome.value} {each.why}" for each in scene.traffic.records.values() if each.why}:
             print(why)
         # What broke looks broken, not ended: an end that is early would pass for a whole file.
@@ -100,7 +103,10 @@ def test_a_fault_costs_nothing_but_what_it_hits(np: Runner, fault: Fault, setup:
         if not {"server", "client"} & may_look_ended(fault, setup):
             lost += scene.cut_at_target()
         keep(Row(fault.name, recovered, verified, outcomes[Outcome.WHOLE], broken, scene.twice, lost))
+        assert fault.missed(scene) == []
+        assert broken or not fault.breaks, "nobody's connection broke"
         assert lost == 0
+        assert max(late.users, late.targets) < TOLD_WITHIN, late
         assert recovered < WITHIN
         assert fault.repeats or scene.twice == 0
         assert not fault.told or told(np, fault.told), "no log says what happened"

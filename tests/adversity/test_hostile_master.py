@@ -46,7 +46,7 @@ def test_strangers_at_the_masters_api(tmp_path: Path, tls: int) -> None:
                 f"POST /api/v1/instances HTTP/1.1\r\nHost: x\r\nX-API-Key: {master.key}\r\nContent-Length: {len(bomb)}\r\n"
             )
             taken = door.say(head.encode() + b"Content-Type: application/json\r\n\r\n", bomb)
-            print(name, taken, master.rss() - before)
+            print(name, taken, master.rss() - before, master.peak() - before)
             assert master.call("GET", "/info").status == 200
         for identity in NOBODY:
             assert master.call("DELETE", f"/instances/{identity}").status in (400, 403, 404, 405)

@@ -14,7 +14,7 @@ import pytest
 from tests.adversity.bounds import COOLDOWN, HANDSHAKE_TIMEOUT, LONG_SILENCE, NOT_NOTICED, NOTICED, WITHIN
 from tests.adversity.content import HEAD_SIZE, TRAILER_SIZE
 from tests.adversity.faults import last
-from tests.adversity.governed import DRAIN, NAMES, Governed
+from tests.adversity.governed import DRAIN, IMPORTS, NAMES, Governed
 from tests.adversity.table import Row, is_long, keep
 from tests.adversity.traffic import Outcome
 from tests.harness import TIMEOUT
@@ -27,8 +27,6 @@ PAUSE: Final = 1.0
 """Seconds that a master waits before it starts again what has crashed for the first time."""
 
 PATIENCE: Final = 20.0
-IMPORTS: Final = 1.5
-"""Seconds that a fork server takes to be ready, on a machine that does other things as well."""
 
 
 @dataclass(frozen=True)

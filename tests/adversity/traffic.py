@@ -158,8 +158,9 @@ class Traffic:
         except asyncio.CancelledError:
             record.outcome = Outcome.LEFT
             raise
-        record.ended = time.monotonic()
-        self._changed.set()
+        finally:
+            record.ended = time.monotonic()
+            self._changed.set()
         return record
 
     async def _converse(self, head: Head, pause: float) -> None:

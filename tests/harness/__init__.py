@@ -6,6 +6,7 @@ serves plain and asyncio tests alike (in the latter through `asyncio.to_thread`,
 
 from tests.harness.census import Census
 from tests.harness.certificates import Authority, user_context
+from tests.harness.harm import OF_TCP, OF_UDP, Harm
 from tests.harness.interceptor import Interceptor
 from tests.harness.load import Load, greeting
 from tests.harness.master import Events, Master, insecure_context
@@ -19,11 +20,14 @@ from tests.harness.wiretap import Recording, Wiretap
 
 __all__ = [
     "KEY",
+    "OF_TCP",
+    "OF_UDP",
     "TIMEOUT",
     "Authority",
     "Census",
     "Echo",
     "Events",
+    "Harm",
     "Interceptor",
     "Load",
     "Master",

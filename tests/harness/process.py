@@ -156,8 +156,19 @@ class Process:
 
     def rss(self) -> int:
         """Bytes of memory that it holds."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        match = re.search(r"VmRSS:\s+(\d+) kB", status)
+        return self._memory("VmRSS")
+
+    def peak(self) -> int:
+        """Most bytes of memory that it has held at once since `reset_peak`, or else since its start."""
+        return self._memory("VmHWM")
+
+    def reset_peak(self) -> None:
+        """From now on, the peak is what it holds now, or more (proc(5), `clear_refs`)."""
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5", encoding="ascii")
+
+    def _memory(self, name: str) -> int:
+        status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii", errors="replace")
+        match = re.search(rf"{name}:\s+(\d+) kB", status)
         assert match is not None
         return int(match[1]) * 1024
 

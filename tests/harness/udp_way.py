@@ -7,11 +7,12 @@ import select
 import socket
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
+from tests.harness.harm import Harm
 from tests.harness.targets import CHUNK
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ class UdpWay:
         self.troubles = troubles
         self.passed = 0
         """Datagrams that came, from either side."""
+        self.harm: Counter[Harm] = Counter()
+        """What happened to how many of them."""
         self.silent = False
         """Whether nothing passes."""
         self.held = False
@@ -131,7 +134,11 @@ class UdpWay:
     def _pass(self, datagram: bytes, sock: socket.socket, to: tuple[str, int]) -> None:
         self.passed += 1
         chance, troubles = self._random.random, self.troubles
-        if self.silent or chance() < troubles.loss:
+        if self.silent:
+            self.harm[Harm.SWALLOWED] += 1
+            return
+        if chance() < troubles.loss:
+            self.harm[Harm.LOST] += 1
             return
         if chance() < troubles.swap and sock not in self._held:
             self._held[sock] = datagram
@@ -139,14 +146,24 @@ class UdpWay:
         held = self._held.pop(sock, None)
         self._send(datagram, sock, to)
         if chance() < troubles.repeat:
+            self.harm[Harm.REPEATED] += 1
             self._send(datagram, sock, to)
         if held is not None:
+            self.harm[Harm.SWAPPED] += 1
             self._send(held, sock, to)
 
     def _send(self, datagram: bytes, sock: socket.socket, to: tuple[str, int]) -> None:
+        if self._old and sock is self._far:
+            self.harm[Harm.MOVED] += 1
         if self.held or self._late or self.troubles.delay:
-            if len(self._late) < MOST_WAITING:
-                self._late.append((time.monotonic() + self.troubles.delay, datagram, sock, to))
+            if len(self._late) == MOST_WAITING:
+                self.harm[Harm.LOST] += 1
+                return
+            self._late.append((time.monotonic() + self.troubles.delay, datagram, sock, to))
+            if self.held:
+                self.harm[Harm.HELD] += 1
+            if self.troubles.delay:
+                self.harm[Harm.DELAYED] += 1
             return
         with suppress(OSError):
             sock.sendto(datagram, to)
