@@ -19,7 +19,9 @@ async def until(lines: Lines, count: int) -> None:
     """Wait until there are so many."""
     async with asyncio.timeout(10):
         while len(lines.lines) < count:
-            await asyncio.sleep(PERIOD / 10)
+            turn = asyncio.Event()
+            asyncio.get_running_loop().call_later(PERIOD / 10, turn.set)
+            await turn.wait()
 
 
 async def test_the_first_come_at_once_and_the_last_of_a_period_says_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
