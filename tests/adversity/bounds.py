@@ -32,7 +32,8 @@ PATIENCE: Final = LINGER + 3
 GIVEN_UP: Final = 2 * LINGER + 5
 """Seconds until what broke is over at both ends, where nobody reads: each end waits that long for its side to."""
 
-PATIENT: Final = {"NP_REPORT_INTERVAL": "2s", "NP_POOL_GET_TIMEOUT": "10s", "NP_HANDSHAKE_TIMEOUT": "10s"}
+PATIENT_INTERVAL: Final = 2.0
+PATIENT: Final = {"NP_REPORT_INTERVAL": f"{PATIENT_INTERVAL}s", "NP_POOL_GET_TIMEOUT": "10s", "NP_HANDSHAKE_TIMEOUT": "10s"}
 """Variables where the test itself keeps the machine so busy that an end may seem dead."""
 
 NOT_NOTICED: Final = NOTICED / 3

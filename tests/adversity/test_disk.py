@@ -79,7 +79,8 @@ class SmallDisk:
     @property
     def prefix(self) -> Sequence[str]:
         """See `Disk`."""
-        return ("nsenter", f"--mount=/proc/{self._keeper.pid}/ns/mnt")
+        # With its root: that of a name space is another where tests run in a chroot.
+        return ("nsenter", f"--target={self._keeper.pid}", "--mount", "--root")
 
     def __enter__(self) -> Self:
         self._keeper.start().wait_for("mounted")

@@ -7,6 +7,7 @@ import platform
 import re
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -64,9 +65,13 @@ class System:
     """The last sample, and what keeps it fresh."""
 
     def __init__(self) -> None:
-        # Of a clock that goes on evenly: that of the day can be set.
-        self._booted = time.monotonic() - (time.time() - psutil.boot_time())
-        self.sample = take_sample(_cpu_percent())
+        self._booted = 0.0
+        self.sample = Sample()
+        # Where there is no /proc, as in some jails, all else goes on.
+        with suppress(OSError):
+            # Of a clock that goes on evenly: that of the day can be set.
+            self._booted = time.monotonic() - (time.time() - psutil.boot_time())
+            self.sample = take_sample(_cpu_percent())
 
     @property
     def uptime(self) -> int:
