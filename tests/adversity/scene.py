@@ -11,6 +11,7 @@ Everything but the users is a process, which can be killed, stopped and started 
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 import time
@@ -199,6 +200,10 @@ class Scene:
         self.server.ready()
         if self._several:
             serving(self.end(self._several), SEVERAL)
+        if self._several == "client":
+            # Each of its processes has a session of its own.
+            first = next(number for number, line in enumerate(self.server.lines) if re.search(self.server.READY, line))
+            self.server.ready(since=first + 1)
         self.warm = {each.name: descriptors(each) for each in self.ends}
         self._counted = {each.name: self._census.take(each.pid) for each in self.ends if each.forked}
         self.traffic = enter(Traffic(self.near.port))
