@@ -79,7 +79,8 @@ class Notes:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until what has been heard makes `condition` true."""
-        async with asyncio.timeout(10):
+        # QUIC asks for what was lost at intervals that double, and the machine may be busy.
+        async with asyncio.timeout(30):
             while not condition():
                 self._changed.clear()
                 await self._changed.wait()
