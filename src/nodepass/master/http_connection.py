@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from nodepass.master.visitor import VISITOR, Visitor
+from nodepass.master.visitor import VISITOR, VisitedProtocol, Visitor
 
 if TYPE_CHECKING:
     import asyncio
@@ -35,15 +35,13 @@ class TooManyRequestsError(Exception):
     """More requests than may wait. It stops the parser, which makes it an invalid request."""
 
 
-class GuardedProtocol(HttpToolsProtocol):
+class GuardedProtocol(VisitedProtocol, HttpToolsProtocol):
     """A connection that is broken off when it holds too much for too long.
 
     Args:
         crowd: those who have not shown the key; it is one of them while it does not.
         given: what uvicorn gives each connection.
     """
-
-    _visitor: Visitor
 
     def __init__(self, crowd: Newcomers[Waiting], **given: Any) -> None:
         super().__init__(**given)
@@ -68,22 +66,11 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._await_no_more()
-        self._visitor.gone()
         super().connection_lost(exc)
         # uvicorn tells the latest request only, and would go on to answer the one before that.
         if self._answered is not None and not self._answered.response_complete:
             self._answered.disconnected = True
             self._answered.message_event.set()
-
-    def pause_writing(self) -> None:
-        """What has been written waits."""
-        super().pause_writing()
-        self._visitor.expect_reading()
-
-    def resume_writing(self) -> None:
-        """It has been taken."""
-        super().resume_writing()
-        self._visitor.has_read()
 
     def on_message_begin(self) -> None:
         """The first byte of a request has come."""

@@ -92,6 +92,27 @@ class Visitor:
             self.expect_reading()
 
 
+class VisitedProtocol(asyncio.Protocol):
+    """What both protocols of a connection tell its visitor; it goes in front of uvicorn's, whose part is done as well."""
+
+    _visitor: Visitor
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is lost."""
+        self._visitor.gone()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """What has been written waits."""
+        super().pause_writing()
+        self._visitor.expect_reading()
+
+    def resume_writing(self) -> None:
+        """It has been taken."""
+        super().resume_writing()
+        self._visitor.has_read()
+
+
 def has_shown_the_key(scope: Scope) -> None:
     """Tell the visitor of a request, if it has one."""
     visitor: Visitor | None = scope.get("state", {}).get(VISITOR)
