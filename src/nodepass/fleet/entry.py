@@ -219,7 +219,7 @@ def _of_keys(
     values: Mapping[str, Any], defaults: Mapping[str, Any], secrets: Secrets, table: Table
 ) -> tuple[str, Mode | None, tuple[str, ...]]:
     try:
-        role = Role(values.get("role"))  # type: ignore[arg-type] # whatever it is that the file says
+        role = Role(str(values.get("role")))
     except ValueError:
         text = f"expected url, or role: {alternatives(Role)}" if "role" not in values else f"expected {alternatives(Role)}"
         table.wrong("role" if "role" in values else "", text)
